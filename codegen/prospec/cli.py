@@ -1,0 +1,204 @@
+"""The `prospec` command: reads arguments, calls what does the work, prints, and picks the exit code.
+
+Data goes to stdout, everything else to stderr. Every import beyond the standard library and the CLI's own is made
+where it is needed, so that a user pays for one command at a time. The commands of the suite and the mock live in
+`prospec_conformance.cli`, which is found by name only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from . import __version__
+from .terminal import Colour, paint, say, set_colour
+
+OK, FINDINGS, USAGE, NOTHING_RAN, INTERNAL = 0, 1, 2, 3, 4
+"""The exit codes of every command."""
+EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
+"""The extra that a command needs."""
+
+app = App(
+    name="prospec",
+    version=__version__,
+    help="""Check requests for the Prospolabs API, compile its spec, mock it, and test implementations of it.
+
+    ```
+    prospec models seedance-2-fast text
+    prospec validate requests.ndjson
+    prospec conformance run
+    ```""",
+    help_format="markdown",
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+)
+app.command("prospec_conformance.cli:mock", name="mock")
+app.command("prospec_conformance.cli:conformance", name="conformance")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code; no exception and no traceback leaves it."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = app.meta(arguments)
+    except CycloptsError as error:
+        say(f"{error}\nSee `prospec {arguments[0] if arguments else ''} --help`.".replace(" -- ", " --"), "red")
+        return USAGE
+    except ModuleNotFoundError as error:
+        extra = next((EXTRAS[word] for word in arguments if word in EXTRAS), "all")
+        say(f"This command needs {error.name}: pip install 'prospec[{extra}]'", "red")
+        return USAGE
+    except KeyboardInterrupt:
+        say("interrupted", "red")
+        return NOTHING_RAN
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:  # the last line of defence: a user sees no traceback
+        say(f"internal error, please report it: {type(error).__name__}: {error}", "red")
+        return INTERNAL
+    return result if isinstance(result, int) else OK
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    color: Annotated[
+        Colour, Parameter(help="Colour the output: auto looks at NO_COLOR, FORCE_COLOR, the terminal.")
+    ] = "auto",
+) -> object:
+    set_colour(color)
+    return app(tokens)
+
+
+@app.command
+def codegen(
+    *targets: str,
+    check: Annotated[bool, Parameter(negative=())] = False,
+    spec: Path | None = None,
+    out: Path = Path("generated"),
+) -> int:
+    """Compile the spec into generated files.
+
+    ```
+    prospec codegen
+    prospec codegen python --check
+    ```
+
+    Parameters
+    ----------
+    targets
+        What to make: json, python. All of them when none is named.
+    check
+        Write nothing; name each file that is not current, and exit 1 if there is one.
+    spec
+        The spec folder; the one that came with prospec by default.
+    out
+        The folder that holds one folder a target.
+    """
+    from .loader import SpecError, load
+    from .output import compare, write
+    from .targets import TARGETS
+
+    unknown = [target for target in targets if target not in TARGETS]
+    if unknown:
+        say(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}", "red")
+        return USAGE
+    try:
+        loaded = load(spec)
+    except SpecError as error:
+        say(f"{error}\n{len(error.problems)} problems in the spec", "red")
+        return USAGE
+    stale = 0
+    for target in targets or TARGETS:
+        files = TARGETS[target](loaded)
+        folder = out / target
+        try:
+            differences = compare(files, folder) if check else write(files, folder)
+        except OSError as error:
+            say(f"{error.filename}: {error.strerror}", "red")
+            return USAGE
+        for difference in differences:
+            print(f"{difference.state}: {folder / difference.path}")
+        stale += sum(1 for difference in differences if check or difference.state == "not ours")
+        say(f"{target}: {len(files)} files, {'not current' if check and differences else 'current'}")
+    return FINDINGS if stale else OK
+
+
+@app.command
+def models(model: str | None = None, mode: str | None = None, *, format: Literal["text", "json"] = "text") -> int:
+    """Show the catalog: params, ranges, defaults, evidence, price, an example request.
+
+    ```
+    prospec models
+    prospec models seedance-2-fast text
+    prospec models --format json
+    ```
+
+    Parameters
+    ----------
+    model
+        One model's id.
+    mode
+        One mode of it.
+    format
+        text for people, json for programs.
+    """
+    from prospo.catalog import MODELS
+
+    from . import listing
+
+    if model is not None and model not in MODELS:
+        say(f"the catalog has no model {model!r}; it has {', '.join(MODELS)}", "red")
+        return USAGE
+    chosen = [MODELS[model]] if model else list(MODELS.values())
+    if mode is not None and chosen[0].mode(mode) is None:
+        say(f"{model} has no mode {mode!r}; it has {', '.join(each.id for each in chosen[0].modes)}", "red")
+        return USAGE
+    if format == "json":
+        print(listing.as_json(chosen, mode))
+    elif model is None:
+        paint(listing.table(chosen))
+    else:
+        paint(listing.page(chosen[0], mode))
+    return OK
+
+
+@app.command
+def validate(
+    *files: str,
+    strict: Annotated[bool, Parameter(negative=())] = False,
+    format: Literal["text", "json", "github"] = "text",
+    jobs: int = 1,
+) -> int:
+    """Check requests before they are sent.
+
+    ```
+    prospec validate request.json
+    prospec validate requests.ndjson --format json
+    echo '{"model": "veo-3-1-lite", "params": {}}' | prospec validate -
+    ```
+
+    Parameters
+    ----------
+    files
+        .json (a request or a list of them), .jsonl or .ndjson (a request a line); - or nothing is stdin.
+    strict
+        Take warnings, which rest on inferred or assumed facts, for errors.
+    format
+        text for people, json (an object a request) for programs, github for annotations in a workflow.
+    jobs
+        Processes for line-delimited files.
+    """
+    from . import judging
+
+    if jobs < 1:
+        say("--jobs takes a number from 1 up", "red")
+        return USAGE
+    return judging.run(files or ("-",), strict=strict, format=format, jobs=jobs)

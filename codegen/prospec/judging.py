@@ -1,0 +1,197 @@
+"""`prospec validate`: requests out of files, each judged by the binding, and the verdicts printed as they come.
+
+Line-delimited input streams: memory does not grow with the file. Here lives no rule about requests.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from prospo import Problem, validate
+from prospo.jsontext import MAX_DEPTH, parse
+from prospo.price import cost_usd
+from prospo.problem import NotJSONError
+
+from .terminal import coloured, say
+
+BATCH = 4096
+"""Lines given to the processes at a time: enough to keep them busy, few enough to keep memory flat."""
+ANNOTATIONS = 10
+"""What GitHub shows of one step, per severity; it drops the rest without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found on one request."""
+
+    file: str
+    line: int
+    model: str | None
+    mode: str | None
+    cost_usd: float | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        return not any(problem.severity == "error" for problem in self.problems)
+
+
+def run(files: Sequence[str], *, strict: bool, format: Literal["text", "json", "github"], jobs: int) -> int:
+    """Judge every request of every file, print, and return the exit code."""
+    seen: Counter[str] = Counter()
+    show = {"text": _text, "json": _json, "github": _github}[format]
+    for file in files:
+        try:
+            for found in _judge_file(file, jobs):
+                verdict = _strictly(found) if strict else found
+                seen["requests"] += 1
+                seen["invalid"] += not verdict.valid
+                show(verdict, seen)
+        except OSError as error:
+            say(f"{file}: cannot be read: {error.strerror}", "red")
+            seen["unreadable"] += 1
+    if format == "github":
+        _finish_github(seen)
+    warnings = f", {seen['warning']} warnings" if seen["warning"] else ""
+    invalid = seen["invalid"]
+    say(f"{seen['requests']:,} requests, {invalid:,} invalid{warnings}", "red" if invalid else "green")
+    if seen["unreadable"]:
+        return 2
+    if not seen["requests"]:
+        return 3
+    return 1 if invalid else 0
+
+
+def _judge_file(file: str, jobs: int) -> Iterator[Verdict]:
+    if file == "-":
+        yield from _judge_stdin(sys.stdin.buffer)
+        return
+    path = Path(file)
+    if path.suffix in (".jsonl", ".ndjson"):
+        with path.open("rb") as lines:
+            yield from _judge_lines(file, lines, jobs)
+    else:
+        yield from _judge_document(file, path.read_bytes())
+
+
+def _judge_stdin(stream: BinaryIO) -> Iterator[Verdict]:
+    """A document, or a request a line: whatever the whole of it parses as."""
+    data = stream.read()
+    try:
+        parse(data, max_bytes=float("inf"), max_depth=MAX_DEPTH + 1)
+    except NotJSONError:
+        lines = data.splitlines()
+        if len(lines) > 1:
+            yield from _judge_lines("-", lines, 1)
+            return
+    if data.strip():
+        yield from _judge_document("-", data)
+
+
+def _judge_document(file: str, data: bytes) -> Iterator[Verdict]:
+    """One request, or a list of them. The limits of the validation profile are those of one request, not of a list."""
+    try:
+        document = parse(data, max_bytes=float("inf"), max_depth=MAX_DEPTH + 1)
+    except NotJSONError:
+        document = None
+    if isinstance(document, list):
+        for number, item in enumerate(document, start=1):
+            yield _verdict(file, number, item, validate(item))
+    else:
+        yield _judge_bytes((file, 1, data))
+
+
+def _judge_lines(file: str, lines: Iterable[bytes], jobs: int) -> Iterator[Verdict]:
+    numbered = ((file, number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    if jobs == 1:
+        yield from map(_judge_bytes, numbered)
+        return
+    with Pool(jobs) as pool:
+        while batch := list(islice(numbered, BATCH)):
+            yield from pool.map(_judge_bytes, batch)
+
+
+def _judge_bytes(task: tuple[str, int, bytes]) -> Verdict:
+    file, line, data = task
+    try:
+        request = parse(data)
+    except NotJSONError as error:
+        problem = Problem("", "json", "error", "documented", f"not a JSON value: {error}")
+        return Verdict(file, line, None, None, None, (problem,))
+    return _verdict(file, line, request, validate(request))
+
+
+def _verdict(file: str, line: int, request: Any, problems: list[Problem]) -> Verdict:
+    named = request if isinstance(request, dict) else {}
+    model, mode = named.get("model"), named.get("mode")
+    cost = None if any(problem.severity == "error" for problem in problems) else cost_usd(request)
+    return Verdict(
+        file=file,
+        line=line,
+        model=model if isinstance(model, str) else None,
+        mode=mode if isinstance(mode, str) else None,
+        cost_usd=None if cost is None else float(cost),
+        problems=tuple(problems),
+    )
+
+
+def _strictly(verdict: Verdict) -> Verdict:
+    return replace(verdict, problems=tuple(replace(problem, severity="error") for problem in verdict.problems))
+
+
+def _text(verdict: Verdict, seen: Counter[str]) -> None:
+    paint = coloured(sys.stdout)
+    for problem in verdict.problems:
+        seen[problem.severity] += 1
+        severity = problem.severity
+        if paint:
+            severity = f"\033[{'31' if severity == 'error' else '33'}m{severity}\033[0m"  # type: ignore[assignment]
+        hint = f" ({problem.hint})" if problem.hint else ""
+        doubt = "" if problem.evidence == "documented" else f" [{problem.evidence}]"
+        where = f"{verdict.file}:{verdict.line}"
+        print(f"{where}: {severity} {problem.code} {problem.path or '/'}: {problem.message}{hint}{doubt}")
+
+
+def _json(verdict: Verdict, seen: Counter[str]) -> None:
+    problems = [
+        {name: getattr(problem, name) for name in ("path", "code", "severity", "evidence", "message", "hint")}
+        for problem in verdict.problems
+    ]
+    seen["warning"] += sum(1 for problem in verdict.problems if problem.severity == "warning")
+    known = {"file": verdict.file, "line": verdict.line, "valid": verdict.valid, "model": verdict.model}
+    print(json.dumps({**known, "mode": verdict.mode, "cost_usd": verdict.cost_usd, "problems": problems}))
+
+
+def _github(verdict: Verdict, seen: Counter[str]) -> None:
+    for problem in verdict.problems:
+        seen[problem.severity] += 1
+        if seen[problem.severity] >= ANNOTATIONS:
+            continue
+        hint = f" ({problem.hint})" if problem.hint else ""
+        where = f"file={_property(verdict.file)},line={verdict.line},title={_property(problem.code)}"
+        print(f"::{problem.severity} {where}::{_data(f'{problem.path}: {problem.message}{hint}')}")
+
+
+def _finish_github(seen: Counter[str]) -> None:
+    """The tenth annotation says how many more there are."""
+    for severity in ("error", "warning"):
+        more = seen[severity] - ANNOTATIONS + 1
+        if more > 0:
+            print(f"::{severity}::and {more} more")
+
+
+def _data(text: str) -> str:
+    """Text after the `::` of a workflow command, as GitHub escapes it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,11 @@
+"""The targets: a function each, from a spec to its files. This is the one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..emit import Files
+from ..ir import Spec
+from . import json, python
+
+TARGETS: Mapping[str, Callable[[Spec], Files]] = {"json": json.emit, "python": python.emit}

@@ -1,0 +1,29 @@
+"""The target `json`: what any language can read. The bundled OpenAPI document and a JSON Schema a (model, mode)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..emit import Files
+from ..ir import Spec
+from ..schema import DIALECT, bundle, pairs, request_schema
+
+
+def emit(spec: Spec) -> Files:
+    """openapi.json and schemas/<model>.<mode>.json enforce documented facts, `.strict.json` every row."""
+    out: Files = {}
+    for strict, suffix in ((False, ".json"), (True, ".strict.json")):
+        out[f"openapi{suffix}"] = _text(bundle(spec, strict=strict))
+        for model, mode in pairs(spec):
+            schema = {
+                "$schema": DIALECT,
+                "title": f"POST /v1/generate: {model.id} {mode.id}",
+                **request_schema(spec, model, mode, strict=strict),
+            }
+            out[f"schemas/{model.id}.{mode.id}{suffix}"] = _text(schema)
+    return out
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

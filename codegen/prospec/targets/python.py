@@ -1,0 +1,204 @@
+"""The target `python`: how Python spells a literal, a name, a check. Its templates hold loops, its logic is copied."""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from ..emit import HEADER, Code, Files, render
+from ..example import example_request
+from ..ir import Choice, Evidence, Flag, ListOf, Media, Mode, Model, Number, Param, Size, Spec, Text, Type
+from ..schema import bundle, pairs, size_name, type_name
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A documented row as its check is printed."""
+
+    key: Code
+    refused: Code
+    """An expression over `value`, true for a value that breaks the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The check of one mode as it is printed."""
+
+    function: Code
+    keys: tuple[Code, ...]
+    mandatory: tuple[Row, ...]
+    optional: tuple[Row, ...]
+    closed: Code
+
+
+def emit(spec: Spec) -> Files:
+    """The package `prospo`, without the client."""
+    filters: dict[str, Callable[..., Any]] = {
+        "lit": literal,
+        "fields": fields,
+        "string": str,
+        "example": lambda mode, model: json.dumps(example_request(spec, model, mode), ensure_ascii=False),
+    }
+    context = {
+        "header": Code(HEADER),
+        "spec": spec,
+        "modes": [_check(model, mode) for model, mode in pairs(spec)],
+        "envelope": tuple(spec.openapi["components"]["schemas"]["GenerateRequest"]["properties"]),
+    }
+    out = render("python", filters, context)
+    out["prospo/types.py"] = _types(spec)
+    return out
+
+
+def literal(value: object) -> Code:
+    """A Python literal that reads back as the same value. `repr` escapes every character that is not printable."""
+    match value:
+        case None | bool() | int() | float():
+            return Code(repr(value))
+        case Evidence():
+            return Code(repr(str(value)))
+        case str():
+            return Code(repr(value))
+        case tuple():
+            return Code(f"({''.join(f'{literal(item)}, ' for item in value)})")
+        case _:
+            raise TypeError(f"no literal for a {type(value).__name__}")
+
+
+def identifier(*ids: str) -> Code:
+    """seedance-2-fast, text -> seedance_2_fast__text. Raises ValueError for what is no name in Python."""
+    name = "__".join(id.replace("-", "_") for id in ids)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{name!r} is no Python name")
+    return Code(name)
+
+
+def fields(param: Param) -> Code:
+    """The keyword arguments of a row of the catalog, without those that do not apply."""
+    known: dict[str, Any] = {
+        "name": param.name,
+        "type": _wire_type(param.type),
+        "required": param.required,
+        "evidence": param.evidence,
+        "source": param.source,
+        "default": param.default,
+        **_constraints(param.type),
+        "inferred": param.inferred or None,
+        "note": param.note,
+    }
+    return Code(", ".join(f"{name}={literal(value)}" for name, value in known.items() if value is not None))
+
+
+def _wire_type(type: Type) -> str:
+    match type:
+        case Text() | Choice() | Media():
+            return "string"
+        case Flag():
+            return "boolean"
+        case Number():
+            return "number"
+        case ListOf():
+            return "array"
+        case Size():
+            return "string|object"
+        case _:
+            assert_never(type)
+
+
+def _constraints(type: Type) -> dict[str, Any]:
+    match type:
+        case Text() | Flag():
+            return {}
+        case Choice(of):
+            return {"enum": of}
+        case Number(low, high, unit):
+            return {"min": low, "max": high, "unit": unit}
+        case Media(media):
+            return {"media": media}
+        case ListOf(item, low_items, high_items):
+            return {"min_items": low_items, "max_items": high_items, "media": item.media}
+        case Size(presets, step, low, high, ratio):
+            return {"enum": presets, "min": low, "max": high, "multiple_of": step, "max_ratio": ratio, "unit": "px"}
+        case _:
+            assert_never(type)
+
+
+def _check(model: Model, mode: Mode) -> Check:
+    """The documented rules of one mode: what is only inferred or assumed refuses nothing."""
+    binding = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
+    keys = [(model.id, mode.id)] + ([(model.id, "")] if mode is model.modes[0] else [])
+    names = ", ".join(literal(param.name) for param in mode.params)
+    return Check(
+        function=identifier(model.id, mode.id),
+        keys=tuple(literal(key) for key in keys),
+        mandatory=tuple(Row(literal(param.name), _refused(param)) for param in binding if param.mandatory),
+        optional=tuple(Row(literal(param.name), _refused(param)) for param in binding if not param.mandatory),
+        closed=Code(f"params.keys() <= {{{names}}}" if mode.evidence is Evidence.DOCUMENTED else "True"),
+    )
+
+
+def _refused(param: Param) -> Code:
+    match param.type:
+        case Text():
+            return Code("not isinstance(value, str)")
+        case Flag():
+            return Code("not isinstance(value, bool)")
+        case Choice(of):
+            return Code(f"not isinstance(value, str) or value not in {{{', '.join(map(literal, of))}}}")
+        case Number(low, high, _):
+            bounds = [literal(low) + " <= "] if low is not None else []
+            bounds += ["value"] + ([" <= " + literal(high)] if high is not None else [])
+            outside = f" or not {''.join(bounds)}" if len(bounds) > 1 else ""
+            return Code(f"not is_number(value){outside}")
+        case Media():
+            return Code("not is_media(value)")
+        case ListOf(_, low_items, high_items):
+            lengths = []
+            if low_items is not None and "minItems" not in param.inferred:
+                lengths.append(f"len(value) < {literal(low_items)}")
+            if high_items is not None and "maxItems" not in param.inferred:
+                lengths.append(f"len(value) > {literal(high_items)}")
+            return Code(" or ".join(["not is_array(value)", *lengths, "not all(map(is_media, value))"]))
+        case Size(presets, step, low, high, ratio):
+            rules = f"low={low:d}, high={high:d}, step={step:d}, ratio={ratio:d}"
+            return Code(f"not is_size(value, frozenset({literal(presets)}), {rules})")
+        case _:
+            assert_never(param.type)
+
+
+def _types(spec: Spec) -> str:
+    """TypedDicts of every request and its params, by datamodel-code-generator, from the strict bundle."""
+    from datamodel_code_generator import generate
+    from datamodel_code_generator.enums import DataModelType, InputFileType
+    from datamodel_code_generator.format import Formatter, PythonVersion
+
+    schemas = bundle(spec, strict=True)["components"]["schemas"]
+    names = [size_name(param) for _, mode in pairs(spec) for param in mode.params if isinstance(param.type, Size)]
+    names += [f"{type_name(model.id, mode.id)}{kind}" for model, mode in pairs(spec) for kind in ("Params", "Request")]
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "prospo", "version": "1"},
+        "paths": {},
+        "components": {"schemas": {name: schemas[name] for name in names}},
+    }
+    made = generate(
+        json.dumps(document),
+        input_file_type=InputFileType.OpenAPI,
+        output_model_type=DataModelType.TypingTypedDict,
+        target_python_version=PythonVersion.PY_311,
+        custom_file_header=f"# {HEADER}\n",
+        disable_timestamp=True,
+        formatters=[Formatter.BUILTIN],
+        use_schema_description=True,
+        use_field_description=True,
+        use_closed_typed_dict=False,
+        collapse_root_models=True,
+        reuse_model=True,
+        use_union_operator=True,
+    )
+    if not isinstance(made, str):
+        raise TypeError("datamodel-code-generator was expected to make one module")
+    return made

@@ -1,0 +1,64 @@
+"""How the command line talks: colour or none, data to stdout, the rest to stderr. Here lives nothing to say."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Colour = Literal["auto", "always", "never"]
+_asked: list[Colour] = ["auto"]
+
+
+def set_colour(colour: Colour) -> None:
+    """What the user asked for on the command line."""
+    _asked[:] = [colour]
+
+
+def coloured(stream: TextIO) -> bool:
+    """--color, then NO_COLOR, then FORCE_COLOR (0 and false are off), then whether the stream is a terminal."""
+    (asked,) = _asked
+    if asked != "auto":
+        return asked == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    force = os.environ.get("FORCE_COLOR")
+    if force:
+        return force.lower() not in ("0", "false")
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def console(stream: TextIO) -> Console:
+    """A rich console that follows `coloured` and never wraps what another program may read."""
+    from rich.console import Console
+
+    colour = coloured(stream)
+    return Console(
+        file=stream,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not stream.isatty(),
+        width=None if stream.isatty() else 120,
+    )
+
+
+def paint(*renderables: RenderableType) -> None:
+    """Data for people, to stdout."""
+    out = console(sys.stdout)
+    for renderable in renderables:
+        out.print(renderable)
+
+
+def say(message: str, style: Literal["red", "yellow", "green"] | None = None) -> None:
+    """One remark, to stderr."""
+    codes = {"red": "31", "yellow": "33", "green": "32"}
+    if style and coloured(sys.stderr):
+        message = f"\033[{codes[style]}m{message}\033[0m"
+    print(message, file=sys.stderr, flush=True)
