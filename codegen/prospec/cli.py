@@ -15,10 +15,9 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
+from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
 from .terminal import Colour, paint, say, set_colour
 
-OK, FINDINGS, USAGE, NOTHING_RAN, INTERNAL = 0, 1, 2, 3, 4
-"""The exit codes of every command."""
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
 

@@ -20,6 +20,7 @@ from prospo.jsontext import MAX_DEPTH, parse
 from prospo.price import cost_usd
 from prospo.problem import NotJSONError
 
+from .exits import FINDINGS, NOTHING_RAN, OK, USAGE
 from .terminal import coloured, say
 
 BATCH = 4096
@@ -64,10 +65,10 @@ def run(files: Sequence[str], *, strict: bool, format: Literal["text", "json", "
     invalid = seen["invalid"]
     say(f"{seen['requests']:,} requests, {invalid:,} invalid{warnings}", "red" if invalid else "green")
     if seen["unreadable"]:
-        return 2
+        return USAGE
     if not seen["requests"]:
-        return 3
-    return 1 if invalid else 0
+        return NOTHING_RAN
+    return FINDINGS if invalid else OK
 
 
 def _judge_file(file: str, jobs: int) -> Iterator[Verdict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
@@ -62,3 +63,28 @@ def say(message: str, style: Literal["red", "yellow", "green"] | None = None) ->
     if style and coloured(sys.stderr):
         message = f"\033[{codes[style]}m{message}\033[0m"
     print(message, file=sys.stderr, flush=True)
+
+
+class Ticker:
+    """Progress: a line that is rewritten on a terminal, elsewhere a plain line now and then. To stderr."""
+
+    EVERY_S = 10.0
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty() and coloured(sys.stderr)
+        self._last = time.monotonic()
+
+    def tick(self, line: str) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if self._live and now - self._last >= 0.1:
+            self._last = now
+            print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
+        elif not self._live and now - self._last >= self.EVERY_S:
+            self._last = now
+            print(line, file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """Leave a clean line."""
+        if self._live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,326 @@
+"""The API over HTTP: routes, admission, and what each endpoint does with its caller, state and judge.
+
+Here live no verdict on a request (judge.py), no memory (state.py) and no socket (server.py). Whatever a fault or a
+variant does otherwise, it does at the seams of one `Change`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from prospec.ir import Spec
+from prospo.price import cost_usd
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import webhooks
+from .changes import VIOLATION_HEADER, Answer, Caller, Refusal, combined
+from .config import MockConfig
+from .faults import FAULTS
+from .judge import Judge, parse, upload_tokens
+from .state import Account, Clock, Generation, State
+from .variants import VARIANTS
+
+UNPUBLISHED_COST = Decimal("0.10")
+"""What a generation without a published price costs here."""
+FAIL_MARKER = "mock:fail"
+"""A prompt that contains it makes the generation fail."""
+RESULTS_URL = "https://cdn.prospolabs.com/results"
+JSON_MAX_BYTES = 1 << 20
+DRAIN_MAX_BYTES = 64_000_000
+"""How much of a body is read although it is refused: a sender that is cut off sees a broken pipe, not the refusal."""
+CODES: Mapping[int, str] = {
+    400: "invalid_request",
+    401: "unauthorized",
+    403: "insufficient_balance",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    429: "rate_limit_exceeded",
+    500: "internal_error",
+    504: "timeout",
+}
+
+Outcome = dict[str, Any] | Refusal
+Handler = Callable[[Request, Account], Awaitable[Outcome]]
+
+log = logging.getLogger(__name__)
+
+
+class TooLargeError(Exception):
+    """A body is longer than its endpoint takes."""
+
+
+def create_app(config: MockConfig, spec: Spec, clock: Clock) -> Starlette:
+    """One mock with a state of its own."""
+    mock = _Mock(config, spec, clock)
+    app = Starlette(
+        routes=[
+            Route("/v1/generate", mock.endpoint("generate", mock.generate), methods=["POST"]),
+            Route("/v1/generations/{id}", mock.endpoint("getGeneration", mock.get_generation), methods=["GET"]),
+            Route("/v1/uploads/initiate", mock.endpoint("initiateUpload", mock.initiate_upload), methods=["POST"]),
+            Route("/v1/uploads/proxy/{token}", mock.endpoint("putUpload", mock.put_upload), methods=["PUT"]),
+            Route("/v1/balance", mock.endpoint("getBalance", mock.get_balance), methods=["GET"]),
+        ],
+        exception_handlers={
+            HTTPException: mock.no_endpoint,
+            ClientDisconnect: mock.gone,
+            Exception: mock.broken,
+        },
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Mock:
+    def __init__(self, config: MockConfig, spec: Spec, clock: Clock) -> None:
+        changes = [FAULTS[id].change for id in FAULTS if id in config.faults]
+        changes += [VARIANTS[id].change for id in VARIANTS if id in config.variants]
+        self._config = config
+        self._spec = spec
+        self._change = combined(changes)
+        self._judge = Judge(spec, self._change)
+        self._state = State(spec.service, config, clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def endpoint(self, operation: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """What every endpoint does around its own work."""
+
+        async def respond(request: Request) -> Response:
+            admitted, headers = self._admit(operation, request.headers.get("authorization"))
+            try:
+                outcome = admitted if isinstance(admitted, Refusal) else await handle(request, admitted)
+                if isinstance(outcome, Refusal):
+                    await _drain(request)
+            except asyncio.CancelledError:  # the server ends, and nothing else cancels: whoever still waits is told
+                outcome = Refusal(500, "The server is shutting down.")
+            return self._respond(operation, outcome, headers)
+
+        return respond
+
+    def _admit(self, operation: str, authorization: str | None) -> tuple[Account | Refusal, dict[str, str]]:
+        """The key first of all, then the rate limit: the account or a refusal, and the headers of the answer."""
+        account = self._state.account(_bearer(authorization))
+        caller = Caller(operation, authorization, self._state.keys)
+        if not self._change.admits(caller, account is not None):
+            return Refusal(401, "A valid API key as Bearer token is required."), {}
+        account = account or self._state.first
+        self._state.settle()
+        window = self._state.count(account)
+        headers = {
+            "X-RateLimit-Limit": str(window.limit),
+            "X-RateLimit-Remaining": str(window.remaining),
+            "X-RateLimit-Reset": str(math.ceil(window.reset_s)),
+        }
+        return account if window.allowed else Refusal(429, "Rate limit exceeded. Try again later."), headers
+
+    async def generate(self, request: Request, account: Account) -> Outcome:
+        value = self._change.request(self._spec, await _json(request))
+        refusal = self._judge.generate(value)
+        if refusal:
+            return refusal
+        model = self._spec.model(value["model"])
+        assert model, "the judge lets no unknown one pass"
+        mode = model.mode(value.get("mode"))
+        assert mode, "the judge lets no unknown one pass"
+        for pointer, token in upload_tokens(self._spec, mode, value["params"]):
+            if not self._state.redeems(account, token):
+                return Refusal(400, f"{pointer} is not an upload of this account, or has expired.", "media", pointer)
+
+        id = self._change.identify(self._spec.service.generation_prefix + secrets.token_hex(8))
+        lasts_s, timeout_s = self._config.processing_s, self._spec.service.sync_timeout_s
+        fails = FAIL_MARKER in str(value["params"].get("prompt"))
+        generation = self._state.start(account, id, model, mode, _cost(value), fails=fails)
+        if generation is None:
+            return Refusal(403, "Insufficient balance. Please top up to continue.")
+        if value.get("webhook_url") is not None:
+            self._spawn(self._tell_at_end(generation, value["webhook_url"]))
+        if value.get("async") is True or request.query_params.get("async") == "true":
+            return _identity(generation, "queued") | {
+                "created_at": _time(generation.started),
+                "poll_url": f"{request.base_url}v1/generations/{generation.id}",
+            }
+        await asyncio.sleep(min(lasts_s, timeout_s))
+        if lasts_s > timeout_s:
+            return Refusal(504, f"The generation takes longer than {timeout_s} s. Use the asynchronous form.")
+        self._state.end(generation)
+        return self._shown(generation)
+
+    async def get_generation(self, request: Request, account: Account) -> Outcome:
+        generation = self._state.generation(account, request.path_params["id"])
+        return Refusal(404, "There is no generation of this id.") if generation is None else self._shown(generation)
+
+    async def initiate_upload(self, request: Request, account: Account) -> Outcome:
+        value = await _json(request)
+        refusal = self._judge.initiate(value)
+        if refusal:
+            return refusal
+        for kind in self._spec.service.uploads.kinds:
+            if value["content_type"] in kind.content_types:
+                upload = self._state.initiate(account, kind, value["content_type"])
+                return {
+                    "token": upload.token,
+                    "upload_url": f"/v1/uploads/proxy/{upload.token}",
+                    "content_type": upload.content_type,
+                }
+        return Refusal(400, "Files of this content type cannot be uploaded.", "enum", "/content_type")
+
+    async def put_upload(self, request: Request, account: Account) -> Outcome:
+        upload = self._state.upload(account, request.path_params["token"])
+        if upload is None:
+            return Refusal(404, "There is no upload of this token.")
+        if _media_type(request) != upload.content_type:
+            return Refusal(400, f"The upload was announced as {upload.content_type}.")
+        size = 0
+        try:
+            async for chunk in _received(request, upload.max_bytes):
+                size += len(chunk)
+        except TooLargeError:
+            return Refusal(400, f"The file is larger than {upload.max_bytes} bytes.")
+        self._state.uploaded(upload)
+        return {"status": "uploaded", "bytes": size}
+
+    async def get_balance(self, _request: Request, account: Account) -> Outcome:
+        return {"balance_usd": float(account.balance), "currency": "USD"}
+
+    async def no_endpoint(self, _request: Request, error: Exception) -> Response:
+        """No such route, or no such method on it."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        headers = error.headers if isinstance(error, HTTPException) else None
+        message = "This endpoint does not take this method." if status == 405 else "There is no such endpoint."
+        return self._respond("", Refusal(status, message), headers or {})
+
+    async def gone(self, _request: Request, _error: Exception) -> Response:
+        """The client left before its body was read; nobody will see this."""
+        return self._respond("", Refusal(400, "The body ended early."))
+
+    async def broken(self, _request: Request, _error: Exception) -> Response:
+        """A fault of ours. The server prints the traceback; the client learns no more than this."""
+        return self._respond("", Refusal(500, "Unexpected server error."))
+
+    def _respond(self, operation: str, outcome: Outcome, headers: Mapping[str, str] | None = None) -> Response:
+        headers, status, body = dict(headers or {}), 200, outcome
+        if isinstance(outcome, Refusal):
+            status = outcome.status
+            body = {
+                "code": CODES.get(status, CODES[400]),
+                "message": outcome.message,
+                "detail": outcome.message,
+            }
+            if outcome.keyword:
+                headers[VIOLATION_HEADER] = f"{outcome.keyword} {outcome.pointer}".rstrip()
+        answer = self._change.answer(
+            Answer(operation, status, body, {"Content-Type": "application/json", **headers}, self._state.now())
+        )
+        return Response(_bytes(answer.body), answer.status, answer.headers)
+
+    def _shown(self, generation: Generation) -> dict[str, Any]:
+        """A generation as it stands. What the samples of unfinished and failed ones lack is left out (GAP-26)."""
+        status = self._state.status(generation)
+        body = _identity(generation, status)
+        if status != "completed":
+            return body
+        suffix = "mp4" if generation.model.kind == "video" else "png"
+        return body | {
+            "output_url": f"{RESULTS_URL}/{generation.id}.{suffix}?token={generation.download}",
+            "cost_usd": float(generation.cost),
+            "duration_ms": round(1000 * (generation.ends - generation.started)),
+        }
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """The event loop holds tasks weakly, so they are held here."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_at_end(self, generation: Generation, url: str) -> None:
+        await asyncio.sleep(self._config.processing_s)
+        self._state.end(generation)
+        # The URL itself may hold a secret of the receiver's, so no line shows it.
+        if not webhooks.is_deliverable(url):
+            log.warning("webhook of %s: not delivered, its host is not on loopback", generation.id)
+            return
+        service = self._spec.service.webhook
+        body = webhooks.event(self._shown(generation), _time(self._state.now()))
+        signature = webhooks.sign(body, self._config.webhook_secret)
+        headers = {"Content-Type": "application/json", service.header: signature}
+        if not await webhooks.deliver(url, body, headers, service.retry_after_s):
+            log.warning("webhook of %s: given up after %d retries", generation.id, len(service.retry_after_s))
+
+
+def _bearer(authorization: str | None) -> str:
+    """The key of an Authorization header; empty, which no key is, where it is not of the Bearer scheme."""
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _json(request: Request) -> Any:
+    """The JSON value of the body, or a Refusal."""
+    try:
+        return parse(b"".join([chunk async for chunk in _received(request, JSON_MAX_BYTES)]))
+    except TooLargeError:
+        return Refusal(413, f"The body is larger than {JSON_MAX_BYTES} bytes.")
+
+
+async def _received(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body, chunk by chunk, and no further than the limit. Raises TooLargeError beyond it."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooLargeError
+        yield chunk
+
+
+async def _drain(request: Request) -> None:
+    """Reads and drops what is left of a body, within reason."""
+    size = 0
+    # A body that was read to its end raises RuntimeError.
+    with suppress(RuntimeError):
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > DRAIN_MAX_BYTES:
+                return
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _cost(request: Mapping[str, Any]) -> Decimal:
+    """What a request costs here. Rows that do not bind let any duration pass: none earns money or ends in a 500."""
+    try:
+        cost = cost_usd(request)
+    except ArithmeticError:
+        cost = None
+    return cost if cost is not None and cost >= 0 else UNPUBLISHED_COST
+
+
+def _identity(generation: Generation, status: str) -> dict[str, Any]:
+    return {
+        "generation_id": generation.id,
+        "status": status,
+        "model": generation.model.id,
+        "mode": generation.mode.id,
+    }
+
+
+def _time(seconds: float) -> str:
+    """As in the documentation's samples: UTC, milliseconds, Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _bytes(body: object) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()

@@ -1,0 +1,110 @@
+"""The mock on a socket: in a thread for a program, or until a signal for a person.
+
+Here lives no behaviour of the API.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .config import MockConfig
+
+if TYPE_CHECKING:
+    from prospec.ir import Spec
+
+    from .state import Clock
+
+ENVIRONMENT = {
+    "api_key": "PROSPOLABS_API_KEY",
+    "second_api_key": "PROSPOLABS_SECOND_API_KEY",
+    "webhook_secret": "PROSPOLABS_WEBHOOK_SECRET",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A mock that answers."""
+
+    base_url: str
+    config: MockConfig
+
+
+@contextmanager
+def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.time) -> Iterator[Running]:
+    """A mock that answers from the moment the context is entered until it is left.
+
+    `clock` moves whatever the API promises for later (lifetimes, the rate window, the end of a generation), but not the
+    waits of a blocking call and between webhook attempts. Raises OSError when the port is taken.
+    """
+    import uvicorn
+    from prospec.loader import load
+
+    from .app import create_app
+
+    with _listening(config) as listener:
+        base_url = _base_url(config.host, listener.getsockname()[1])
+        app = create_app(config, load() if spec is None else spec, clock)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        thread = threading.Thread(target=server.run, args=([listener],), name="prospec-mock", daemon=True)
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                time.sleep(0.001)
+            if not server.started:
+                raise RuntimeError("the mock did not start")
+            yield Running(base_url, config)
+        finally:
+            # Requests that are still waiting are cut off, so that leaving never takes long.
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+def run(config: MockConfig) -> None:
+    """Serve until SIGINT or SIGTERM. Stdout gets the base URL alone; stderr those keys that the environment lacks."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with serve(config) as running:
+            print(running.base_url, flush=True)
+            for field, variable in ENVIRONMENT.items():
+                value = getattr(config, field)
+                if os.environ.get(variable) != value:
+                    print(f"{variable}={value}", file=sys.stderr)
+            print("Ctrl-C ends it.", file=sys.stderr, flush=True)
+            stop.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listening(config: MockConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    return socket.create_server((config.host, config.port), family=family)
+
+
+def _base_url(host: str, port: int) -> str:
+    """Where to reach a server that listens there; an address that means all of them is no place to go to."""
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

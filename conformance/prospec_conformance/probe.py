@@ -1,0 +1,227 @@
+"""Probes one mode of one model: a control that is accepted, and the same request with one thing changed.
+
+Nothing counts before the control: a refusal says something only about a request that differs in one thing from one
+that was accepted. Each request is sent once and its answer kept, whoever asks for it. Here live no requirements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from prospec.example import request, smallest_params
+from prospec.ir import Evidence, Level, ListOf, Media, Mode, Model, Param, Spec
+from prospec.schema import pairs
+
+from .implementation import Exchange, Implementation, NoAnswerError
+from .outcome import Inconclusive, Violation
+from .plants import ABSENT, Plant, covering, edges, plants
+from .samples import SAMPLES
+from .spend import SpendingRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the catalog, with where it stands."""
+
+    model: Model
+    mode: Mode
+    param: Param
+
+    def level(self, keyword: str) -> Level:
+        """How much a broken rule of this row weighs: a MUST is documented, and no gap leaves it open."""
+        open_question = self.param.evidence_of(keyword) is not Evidence.DOCUMENTED or self.param.gap_of(keyword)
+        return Level.SHOULD if open_question else Level.MUST
+
+
+def documented_rows(spec: Spec) -> Iterator[Row]:
+    """Every row that the provider shows."""
+    for model, mode in pairs(spec):
+        for param in mode.params:
+            if param.evidence is Evidence.DOCUMENTED:
+                yield Row(model, mode, param)
+
+
+def documented_modes(spec: Spec) -> Iterator[tuple[Model, Mode]]:
+    """Every mode that the provider names, or of which it shows a row."""
+    for model, mode in pairs(spec):
+        if Evidence.DOCUMENTED in (mode.evidence, *(param.evidence for param in mode.params)):
+            yield model, mode
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the faults of one row were answered, as far as they were sent."""
+
+    given: list[tuple[Plant, Exchange]] = field(default_factory=list)
+    ended_by: Exception | None = None
+
+
+class Probe:
+    """What one mode answers."""
+
+    def __init__(self, implementation: Implementation, spec: Spec, model: Model, mode: Mode) -> None:
+        self.implementation = implementation
+        self.spec = spec
+        self.model = model
+        self.mode = mode
+        self.rows = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
+        self.control_params = smallest_params(mode)
+        self._control: Exchange | Exception | None = None
+        self._uploaded = False
+        self._refusals: dict[str, Answers] = {}
+        self._taken: dict[tuple[str, str], Exchange] = {}
+
+    @property
+    def level(self) -> Level:
+        """MUST where the provider shows every row that the control is made of."""
+        shown = all(param.evidence is Evidence.DOCUMENTED for param in self.mode.params if param.mandatory)
+        return Level.MUST if shown else Level.SHOULD
+
+    def request(self, params: dict[str, Any]) -> dict[str, Any]:
+        return request(self.model, self.mode, params)
+
+    @property
+    def drawable(self) -> list[Param]:
+        """The documented rows, without media where only an upload of ours is accepted."""
+        media = (Media, ListOf) if self._uploaded else ()
+        return [param for param in self.rows if not isinstance(param.type, media)]
+
+    def control_request(self) -> dict[str, Any]:
+        return self.request(self.control_params)
+
+    def control(self) -> Exchange:
+        """The answer to the smallest valid request, whatever it is. Sent once."""
+        if self._control is None:
+            try:
+                self._control = self._send_control()
+            except Exception as error:
+                self._control = error
+        if isinstance(self._control, Exception):
+            raise self._control
+        return self._control
+
+    def _send_control(self) -> Exchange:
+        exchange = self.accept(self.control_params)
+        if exchange.refused and (uploaded := self._with_uploads()) is not None:
+            # The URLs may be refused because nothing can be fetched from there; an upload settles that.
+            second = self.accept(uploaded)
+            if second.accepted:
+                self.control_params, self._uploaded, exchange = uploaded, True, second
+        return exchange
+
+    def _with_uploads(self) -> dict[str, Any] | None:
+        """The control's params with upload tokens in the place of URLs; None if that changes or uploads nothing."""
+        params = dict(self.control_params)
+        for param in self.mode.params:
+            if param.name not in params or not isinstance(param.type, Media | ListOf):
+                continue
+            media = param.type if isinstance(param.type, Media) else param.type.item
+            token = self.implementation.upload(*SAMPLES[media.media])
+            if token is None:
+                return None
+            params[param.name] = token if isinstance(param.type, Media) else [token]
+        return params if params != self.control_params else None
+
+    def accepted_control(self) -> Exchange:
+        """The control's answer, if it was accepted. Raises Inconclusive if not."""
+        exchange = self.control()
+        if not exchange.accepted:
+            raise Inconclusive(f"the control request was answered {exchange.status}")
+        return exchange
+
+    def refusals(self, param: Param) -> Answers:
+        """Every fault of a row, and the answer to it. Each request differs from the control in that fault alone."""
+        if param.name not in self._refusals:
+            if self.implementation.ledger.may_spend:
+                self.accepted_control()
+            answers = self._refusals[param.name] = Answers()
+            try:
+                for plant in plants(self.spec, param):
+                    answers.given.append((plant, self.refuse(plant.into(self.control_params))))
+            except (SpendingRefusedError, NoAnswerError) as error:
+                # What was answered before the money or the connection ended still counts.
+                answers.ended_by = error
+        return self._refusals[param.name]
+
+    def refuse(self, params: dict[str, Any]) -> Exchange:
+        """The answer to params that should be refused."""
+        return self._twice_if_500(self.request(params), expects_refusal=True)
+
+    def takes(self, param: Param, value: Any) -> Exchange:
+        """The answer to the control with one more value.
+
+        Values of several rows share a request. Where such a request is refused, each of its values is sent by itself.
+        """
+        self.accepted_control()
+        if not self._taken:
+            self._cover()
+        key = (param.name, json.dumps(value))
+        if key not in self._taken:
+            self._taken[key] = self.accept({**self.control_params, param.name: value})
+        return self._taken[key]
+
+    def _cover(self) -> None:
+        settled = [param for param in self.drawable if not param.gap_of("param")]
+        for values in covering(settled):
+            exchange = self.accept({**self.control_params, **values})
+            if exchange.accepted:
+                self._taken |= {(name, json.dumps(value)): exchange for name, value in values.items()}
+
+    def accept(self, params: dict[str, Any]) -> Exchange:
+        """The answer to params that should be accepted."""
+        return self._twice_if_500(self.request(params), expects_refusal=False)
+
+    def _twice_if_500(self, body: dict[str, Any], *, expects_refusal: bool) -> Exchange:
+        """A 500 may be a mishap, so it is asked for once more. That is safe: the documentation refunds a 500."""
+        exchange = self.implementation.generate(body, expects_refusal=expects_refusal)
+        if exchange.status == 500:
+            exchange = self.implementation.generate(body, expects_refusal=expects_refusal)
+        return exchange
+
+
+def judge_refusals(probe: Probe, row: Row, judged: Callable[[Plant], bool]) -> None:
+    """Every fault that is judged must have been refused. Raises Violation, Inconclusive, or what ended the probing."""
+    answers = probe.refusals(row.param)
+    given = [(plant, exchange) for plant, exchange in answers.given if judged(plant)]
+    broken = [(plant, exchange) for plant, exchange in given if not exchange.refused and not inconclusive(exchange)]
+    if broken:
+        shown = "; ".join(f"{_fault(plant)} was answered {exchange.status}" for plant, exchange in broken)
+        levels = {row.level(plant.code) for plant, _ in broken}
+        level = Level.MUST if Level.MUST in levels else Level.SHOULD
+        raise Violation(shown, *(exchange for _, exchange in broken), level=level)
+    if answers.ended_by:
+        raise answers.ended_by
+    for _, exchange in given:
+        settle_inconclusive(exchange)
+    if not probe.implementation.ledger.may_spend:
+        raise Inconclusive("refused, but nothing was accepted to compare with: needs --max-spend for a control request")
+
+
+def judge_values(probe: Probe, row: Row, keyword: str) -> None:
+    """Every edge of a row must be accepted. Raises Violation or Inconclusive."""
+    answers = [(value, probe.takes(row.param, value)) for value in edges(row.param)]
+    refused = [(value, exchange) for value, exchange in answers if not exchange.accepted and not inconclusive(exchange)]
+    if refused:
+        shown = "; ".join(f"{json.dumps(value)} was answered {exchange.status}" for value, exchange in refused)
+        raise Violation(shown, *(exchange for _, exchange in refused), level=row.level(keyword))
+    for _, exchange in answers:
+        settle_inconclusive(exchange)
+
+
+def inconclusive(exchange: Exchange) -> bool:
+    """The answer says nothing about the request: it is about the key, the balance, the pace or the provider."""
+    return exchange.status in (401, 403, 408, 429) or exchange.status > 500
+
+
+def settle_inconclusive(exchange: Exchange) -> None:
+    """Raises Inconclusive for an answer that says nothing about the request."""
+    if inconclusive(exchange):
+        raise Inconclusive(f"answered {exchange.status}, which says nothing about the request")
+
+
+def _fault(plant: Plant) -> str:
+    value = "leaving it out" if plant.value is ABSENT else json.dumps(plant.value)[:120]
+    return f"{value} ({plant.code})"

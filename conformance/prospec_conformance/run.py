@@ -1,0 +1,111 @@
+"""Runs the suite: pytest inside, and nothing of the user's folder or environment in it.
+
+Here lives the only place that starts pytest, and the files of a report.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from prospec.ir import Spec
+
+from .implementation import Implementation, NoAnswerError, Target
+from .outcome import Verdict, summed
+from .plugin import Plugin, Run
+from .report import Report, as_json
+from .spend import Ledger
+
+SUITE = Path(__file__).parent / "suite"
+FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "SCHEMATHESIS_HOOKS")
+"""Variables by which an environment would steer pytest or schemathesis."""
+
+
+class UnreachableError(Exception):
+    """Nothing answers at the base URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked for."""
+
+    areas: frozenset[str] | None = None
+    """Areas of requirements, such as PARAM; all for None."""
+    models: frozenset[str] | None = None
+    max_spend_usd: Decimal = Decimal(0)
+    examples: int = 10
+    """Random requests a mode; 0 for none."""
+    seed: int | None = None
+
+
+def run(
+    spec: Spec,
+    target: Target,
+    options: Options,
+    *,
+    say: Callable[[str], None],
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+) -> Report:
+    """Judge the implementation at a target. Raises UnreachableError if nothing answers there.
+
+    A mock costs nothing; anything else costs at most `options.max_spend_usd`.
+    """
+    import pytest
+
+    started = time.monotonic()
+    implementation = Implementation(target, Ledger(None if target.is_mock else options.max_spend_usd), say)
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    state = Run(implementation, spec, options.areas, options.models, options.examples, seed, on_verdict)
+    try:
+        try:
+            implementation.send("GET", "/v1/balance")
+        except NoAnswerError as error:
+            raise UnreachableError(str(error)) from None
+        with _isolated():
+            arguments = [str(SUITE), "-c", str(SUITE / "pytest.ini"), "--rootdir", str(SUITE)]
+            arguments += ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:logging", "--import-mode=importlib"]
+            code = pytest.main(arguments, plugins=[Plugin(state)])
+    finally:
+        implementation.close()
+    return Report(
+        target=target,
+        seed=seed,
+        complete=code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not state.unreachable,
+        spend_usd=float(implementation.ledger.spent_usd),
+        requests=len(implementation.exchanges),
+        seconds=time.monotonic() - started,
+        summed=tuple(summed(spec.requirements, state.verdicts)),
+    )
+
+
+@contextmanager
+def _isolated() -> Iterator[None]:
+    """No plugin but ours, no option of the environment, and nothing left in the working folder."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="prospec-") as folder:
+        for name in FOREIGN:
+            os.environ.pop(name, None)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def write(report: Report, folder: Path) -> Path:
+    """report.json in a folder, whole or not at all. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.json"
+    draft = folder / ".report.json.part"
+    draft.write_text(as_json(report), encoding="utf-8")
+    draft.replace(path)
+    return path

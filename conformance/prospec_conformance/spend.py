@@ -1,0 +1,89 @@
+"""What a run may cost, and what it has cost. Here live no I/O and no prices: those are in the catalog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from prospo.catalog import MODELS
+from prospo.price import cost_usd
+
+UNPUBLISHED_USD = Decimal(5)
+"""Taken for a request without a published price; the dearest sample of the documentation is 3.22."""
+WRONGLY_ACCEPTED = 3
+"""Requests of one mode that had to be refused and were accepted, after which the probing of that mode ends."""
+
+
+class SpendingRefusedError(Exception):
+    """The request was not sent, because it may cost more than the user allowed."""
+
+
+def estimate_usd(request: Mapping[str, Any]) -> Decimal:
+    """The most that a request may cost if it is accepted, rightly or not."""
+    model = MODELS.get(str(request.get("model")))
+    if model is None or model.price is None or model.price.quantity is None:
+        return UNPUBLISHED_USD
+    params = request.get("params")
+    exact = cost_usd(request) if isinstance(params, Mapping) and isinstance(request.get("mode", ""), str) else None
+    if exact is not None and exact > 0:
+        return exact
+    name = model.price.quantity
+    longest = [
+        Decimal(str(param.max)) if param.max is not None else Decimal((param.enum or ("1",))[-1].removesuffix("s"))
+        for mode in model.modes
+        for param in mode.params
+        if param.name == name and (param.max is not None or param.enum)
+    ]
+    return max(Decimal(rate.usd) for rate in model.price.rates) * max(longest, default=Decimal(1))
+
+
+class Ledger:
+    """Keeps the ceiling. `ceiling_usd` None is a mock, which costs nothing; 0 allows free requests only."""
+
+    def __init__(self, ceiling_usd: Decimal | None) -> None:
+        self.ceiling_usd = ceiling_usd
+        self.spent_usd = Decimal(0)
+        self.at_risk_usd = Decimal(0)
+        """Of requests whose fate is not known. It counts against the ceiling: one that trusts in luck is none."""
+        self.wrongly_accepted: Counter[str] = Counter()
+
+    @property
+    def may_spend(self) -> bool:
+        return self.ceiling_usd is None or self.ceiling_usd > 0
+
+    def reserve(self, request: Mapping[str, Any], *, expects_refusal: bool) -> Decimal:
+        """Ask before sending. Returns the estimate; raises SpendingRefusedError with the reason."""
+        estimate = estimate_usd(request)
+        if self.ceiling_usd is None:
+            return Decimal(0)
+        if expects_refusal and self.wrongly_accepted[_of(request)] >= WRONGLY_ACCEPTED:
+            raise SpendingRefusedError(
+                f"{WRONGLY_ACCEPTED} requests that had to be refused were accepted; no more are sent"
+            )
+        if not self.may_spend:
+            if expects_refusal:
+                return estimate
+            raise SpendingRefusedError("needs --max-spend: an accepted request costs money")
+        left = self.ceiling_usd - self.spent_usd - self.at_risk_usd
+        if estimate > left:
+            raise SpendingRefusedError(f"may cost {estimate} USD, and {left} USD of --max-spend are left")
+        return estimate
+
+    def settle(self, request: Mapping[str, Any], charged: object, estimate: Decimal, *, expected_refusal: bool) -> None:
+        """Book an accepted request: what the answer says it cost, or the estimate where it does not say."""
+        if self.ceiling_usd is None:
+            return
+        says = isinstance(charged, int | float) and not isinstance(charged, bool) and charged >= 0
+        self.spent_usd += max(Decimal(str(charged)), Decimal(0)) if says else estimate
+        if expected_refusal:
+            self.wrongly_accepted[_of(request)] += 1
+
+    def unsettled(self, estimate: Decimal) -> None:
+        """Book a request that was answered with a server error, or not at all."""
+        self.at_risk_usd += estimate
+
+
+def _of(request: Mapping[str, Any]) -> str:
+    return f"{request.get('model')} {request.get('mode', '')}"

@@ -1,0 +1,162 @@
+"""ERR: what a refusal looks like, and that nothing malformed breaks the server."""
+
+from __future__ import annotations
+
+import copy
+import json
+from secrets import token_hex
+from typing import Any
+
+import schemathesis
+from prospec.ir import Spec
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core import NotSet
+
+from ..explore import explore
+from ..implementation import Exchange, Implementation
+from ..outcome import Inconclusive, Violation
+from ..plugin import Run, fields, last, requirement
+from ..probe import settle_inconclusive
+
+DOCUMENTED = frozenset({400, 401, 403, 404, 410, 429, 500, 504})
+"""The table of statuses, and the 410 of the response table."""
+OPERATIONS = {"generate": ("POST", "/v1/generate"), "initiateUpload": ("POST", "/v1/uploads/initiate")}
+"""Those that take a JSON body."""
+
+
+@requirement("ERR-04")
+@fields("not JSON", "cut off", "empty", "null", "a list", "a string", "a number")
+def test_a_body_that_is_no_json_object_is_refused(current: Run, field: str) -> None:
+    """Invalid request body: 400."""
+    body = {
+        "not JSON": b"model=seedance-2-fast",
+        "cut off": b'{"model": "seedance-2-fast", "params": {',
+        "empty": b"",
+        "null": b"null",
+        "a list": b"[]",
+        "a string": b'"seedance-2-fast"',
+        "a number": b"5",
+    }[field]
+    exchange = current.implementation.generate(body, expects_refusal=True)
+    if exchange.status != 400:
+        settle_inconclusive(exchange)
+        raise Violation(f"answered {exchange.status}, expected 400", exchange)
+
+
+@requirement("ERR-05")
+def test_an_unknown_generation_is_not_found(implementation: Implementation, spec: Spec) -> None:
+    """Generation not found: 404."""
+    exchange = implementation.send("GET", f"/v1/generations/{spec.service.generation_prefix}{token_hex(12)}")
+    if exchange.status != 404:
+        settle_inconclusive(exchange)
+        raise Violation(f"answered {exchange.status}, expected 404", exchange)
+
+
+@requirement("ERR-06")
+@fields(*OPERATIONS)
+def test_no_malformed_body_breaks_the_server(current: Run, field: str) -> None:
+    """500 is for unexpected server errors; an invalid request body is none.
+
+    The bodies are schemathesis's negative data for the envelope. None can be valid: no model has the ids it draws.
+    """
+    if not current.examples:
+        raise Inconclusive("needs --examples")
+    method, path = OPERATIONS[field]
+    operation = _envelope(current.spec)[path][method]
+
+    def judge(case: Any) -> Violation | None:
+        if isinstance(case.body, NotSet):
+            return None
+        body = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
+        return _broken_by(current.implementation, field, body)
+
+    negative = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    explore(negative, judge, count=3 * current.examples, seed_=current.seed)
+
+
+def _broken_by(implementation: Implementation, field: str, body: bytes) -> Violation | None:
+    exchange = _send_body(implementation, field, body)
+    if exchange.status == 500:  # a single one may be a mishap
+        exchange = _send_body(implementation, field, body)
+    if exchange.status < 500 or exchange.status == 504:
+        return None
+    return Violation(f"answered {exchange.status}", exchange)
+
+
+def _send_body(implementation: Implementation, field: str, body: bytes) -> Exchange:
+    if field == "generate":
+        return implementation.generate(body, expects_refusal=True)
+    method, path = OPERATIONS[field]
+    return implementation.send(method, path, sent=body)
+
+
+def _envelope(spec: Spec) -> schemathesis.BaseSchema:
+    """The document of the envelopes, without keys and query: a fault can then only be in the body.
+
+    The configuration is given, or schemathesis would look for one in the user's folder.
+    """
+    document = copy.deepcopy(spec.openapi)
+    document["security"] = []
+    for _, path in OPERATIONS.values():
+        document["paths"][path]["post"].pop("parameters", None)
+    return schemathesis.openapi.from_dict(document, config=SchemathesisConfig())
+
+
+def _errors(implementation: Implementation) -> list[Exchange]:
+    errors = [exchange for exchange in implementation.exchanges if exchange.status >= 400]
+    if not errors:
+        raise Inconclusive("no error response was seen")
+    return errors
+
+
+def _all_errors_must(implementation: Implementation, what: str, fine: Any) -> None:
+    broken = [exchange for exchange in _errors(implementation) if not fine(exchange)]
+    if broken:
+        statuses = ", ".join(map(str, sorted({exchange.status for exchange in broken})))
+        raise Violation(f"{len(broken)} error responses without {what} (status {statuses})", broken[0])
+
+
+@requirement("ERR-01")
+@last
+def test_every_error_has_a_json_object(implementation: Implementation) -> None:
+    """All error responses include a JSON body."""
+    _all_errors_must(implementation, "a JSON object", lambda exchange: isinstance(exchange.json, dict))
+
+
+@requirement("ERR-02")
+@last
+def test_every_error_has_a_message(implementation: Implementation) -> None:
+    """All error responses include a human-readable message; the sample has it under `detail`."""
+    _all_errors_must(
+        implementation,
+        "a message",
+        lambda exchange: any(_says(exchange.member(name)) for name in ("message", "detail", "error")),
+    )
+
+
+@requirement("ERR-03")
+@last
+def test_every_error_has_a_code(implementation: Implementation) -> None:
+    """All error responses include a machine-readable code."""
+    _all_errors_must(implementation, "a code", lambda exchange: _code(exchange) is not None)
+
+
+def _says(value: Any) -> bool:
+    return bool(value) and (isinstance(value, str | list) or (isinstance(value, dict) and _says(value.get("message"))))
+
+
+def _code(exchange: Exchange) -> Any:
+    code = exchange.member("code")
+    error = exchange.member("error")
+    return code if code is not None or not isinstance(error, dict) else error.get("code")
+
+
+@requirement("ERR-07")
+@last
+def test_every_status_is_a_documented_one(implementation: Implementation) -> None:
+    """The table of statuses."""
+    other = [exchange for exchange in _errors(implementation) if exchange.status not in DOCUMENTED]
+    if other:
+        statuses = ", ".join(map(str, sorted({exchange.status for exchange in other})))
+        raise Violation(f"answered {statuses}", other[0])
