@@ -139,26 +139,35 @@ class Implementation:
             body = None if sent is None else json.dumps(sent).encode()
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
-        for turn in range(WAITS):
-            try:
-                answer = self._client.request(method, self.target.base_url + path, content=body, headers=headers)
-            except httpx2.HTTPError as error:
-                raise NoAnswerError(f"no answer to {method} {path.partition('?')[0]}: {type(error).__name__}") from None
-            exchange = Exchange(method, path, headers, sent, answer.status_code, answer.headers, answer.content)
-            self.exchanges.append(exchange)
+        exchange = self._send_once(method, path, sent, body, headers)
+        for _ in range(WAITS - 1):
             if exchange.status != 429:
                 break
-            if turn < WAITS - 1:
-                self._wait(exchange)
+            self._wait(exchange)
+            exchange = self._send_once(method, path, sent, body, headers)
         self._keep_pace(exchange)
+        return exchange
+
+    def _send_once(self, method: str, path: str, sent: Any, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
+        try:
+            answer = self._client.request(method, self.target.base_url + path, content=body, headers=headers)
+        except httpx2.HTTPError as error:
+            raise NoAnswerError(f"no answer to {method} {path.partition('?')[0]}: {type(error).__name__}") from None
+        exchange = Exchange(method, path, headers, sent, answer.status_code, answer.headers, answer.content)
+        self.exchanges.append(exchange)
         return exchange
 
     def bearer(self, key: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.target.api_key if key is None else key}"}
 
+    def initiate(self, content_type: str, file_name: str) -> Exchange:
+        """The first step of an upload."""
+        sent = {"content_type": content_type, "file_name": file_name}
+        return self.send("POST", "/v1/uploads/initiate", sent=sent)
+
     def upload(self, content_type: str, file_name: str, content: bytes) -> str | None:
         """Both steps of an upload; the token, or None where either step was not as documented."""
-        first = self.send("POST", "/v1/uploads/initiate", sent={"content_type": content_type, "file_name": file_name})
+        first = self.initiate(content_type, file_name)
         token = first.member("token")
         if not first.accepted or not isinstance(token, str):
             return None

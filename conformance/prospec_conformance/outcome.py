@@ -89,4 +89,7 @@ def summed(requirements: Iterable[Requirement], verdicts: Iterable[Verdict]) -> 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """The sum of several outcomes; skipped for none."""
     found = set(outcomes)
-    return next((outcome for outcome in WORST_FIRST if outcome in found), "skipped")
+    for outcome in WORST_FIRST:
+        if outcome in found:
+            return outcome
+    return "skipped"

@@ -76,6 +76,8 @@ def plants(spec: Spec, param: Param) -> Iterator[Plant]:
             yield Plant(param, "type", [5], "/0")
             for value in _no_media(item.media):
                 yield Plant(param, "media", [value], "/0")
+            if high_items is None or high_items > 1:
+                yield Plant(param, "media", [url, "not-a-url"], "/1")
             if low_items:
                 yield Plant(param, "minItems", [])
             if high_items is not None:
@@ -112,7 +114,7 @@ def _strangers(spec: Spec, param: Param, of: tuple[str, ...]) -> list[str]:
     siblings = [value for each in sorted(lists, key=lambda each: (not set(each) & set(of), each)) for value in each]
     cased = [value.swapcase() for value in of if value.swapcase() not in of]
     strangers = [value for value in dict.fromkeys(siblings) if value not in of]
-    return ["no-such-value", *cased[:1], *strangers[:3]]
+    return ["no-such-value", f"{of[0]}\n", *cased[:1], *strangers[:3]]
 
 
 def _no_media(media: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from prospec.example import request, smallest_params
+from prospec.example import plain_value, request, smallest_params
 from prospec.ir import Evidence, Level, ListOf, Media, Mode, Model, Param, Spec
 from prospec.schema import pairs
 
@@ -70,7 +70,10 @@ class Probe:
         self.rows = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
         self.control_params = smallest_params(mode)
         self._control: Exchange | Exception | None = None
+        self.smallest: Exchange | None = None
         self._uploaded = False
+        self.refused_together: list[Exchange] = []
+        """Requests that combined edges, and were refused."""
         self._refusals: dict[str, Answers] = {}
         self._taken: dict[tuple[str, str], Exchange] = {}
 
@@ -104,17 +107,32 @@ class Probe:
         return self._control
 
     def _send_control(self) -> Exchange:
-        exchange = self.accept(self.control_params)
-        if exchange.refused and (uploaded := self._with_uploads()) is not None:
-            # The URLs may be refused because nothing can be fetched from there; an upload settles that.
-            second = self.accept(uploaded)
+        """The smallest request; where it is refused, one with documented media, then one with uploads of ours.
+
+        A mode may need media that its table does not mark required, and a URL may be refused because nothing can be
+        fetched from there. Whether the smallest request was accepted stays with `smallest`.
+        """
+        exchange = self.smallest = self.accept(self.control_params)
+        for richer in (self._with_media, self._with_uploads):
+            if not exchange.refused:
+                break
+            params = richer()
+            if params is None or params == self.control_params:
+                continue
+            second = self.accept(params)
             if second.accepted:
-                self.control_params, self._uploaded, exchange = uploaded, True, second
+                self.control_params, exchange = params, second
+                self._uploaded = richer == self._with_uploads
         return exchange
 
+    def _with_media(self) -> dict[str, Any]:
+        """The control's params with one item of each documented list of media."""
+        lists = [param for param in self.rows if isinstance(param.type, ListOf)]
+        return {**{param.name: plain_value(param) for param in lists[:1]}, **self.control_params}
+
     def _with_uploads(self) -> dict[str, Any] | None:
-        """The control's params with upload tokens in the place of URLs; None if that changes or uploads nothing."""
-        params = dict(self.control_params)
+        """The same with upload tokens in the place of URLs; None where no upload works."""
+        params = self._with_media()
         for param in self.mode.params:
             if param.name not in params or not isinstance(param.type, Media | ListOf):
                 continue
@@ -123,7 +141,7 @@ class Probe:
             if token is None:
                 return None
             params[param.name] = token if isinstance(param.type, Media) else [token]
-        return params if params != self.control_params else None
+        return params
 
     def accepted_control(self) -> Exchange:
         """The control's answer, if it was accepted. Raises Inconclusive if not."""
@@ -169,6 +187,8 @@ class Probe:
             exchange = self.accept({**self.control_params, **values})
             if exchange.accepted:
                 self._taken |= {(name, json.dumps(value)): exchange for name, value in values.items()}
+            elif exchange.refused:
+                self.refused_together.append(exchange)
 
     def accept(self, params: dict[str, Any]) -> Exchange:
         """The answer to params that should be accepted."""

@@ -158,9 +158,14 @@ def breaks(keyword: str, pointer: str | None = None) -> Callable[[Refusal], bool
     return lambda refusal: refusal.keyword == keyword and pointer in (None, refusal.pointer)
 
 
+def is_missing_param(refusal: Refusal) -> bool:
+    return refusal.keyword == "required" and refusal.pointer.startswith("/params/") and refusal.pointer.count("/") == 2
+
+
 def is_value(refusal: Refusal) -> bool:
     """Whether it is a param's value that was refused, which the documentation gives no status to (GAP-31)."""
-    return refusal.pointer.startswith("/params/") and refusal.keyword not in ("required", "additionalProperties")
+    is_unknown = refusal.keyword == "additionalProperties" and refusal.pointer.count("/") == 2
+    return refusal.pointer.startswith("/params/") and not is_missing_param(refusal) and not is_unknown
 
 
 def is_error(answer: Answer) -> bool:
@@ -177,7 +182,7 @@ def in_errors(edit: Callable[[Answer], Answer], endpoint: str = "", status: int 
     return Change(answer=answer)
 
 
-def in_bodies(edit: Callable[[dict[str, Any]], dict[str, Any]], when: Callable[[Answer], bool]) -> Change:
+def in_bodies(edit: Callable[[dict[str, Any]], object], when: Callable[[Answer], bool]) -> Change:
     """Rewrites the bodies, where they are objects, of the answers of which `when` holds."""
 
     def answer(found: Answer) -> Answer:

@@ -101,7 +101,9 @@ def run(config: MockConfig) -> None:
 
 def _listening(config: MockConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    return socket.create_server((config.host, config.port), family=family)
+    listener = socket.create_server((config.host, config.port), family=family)
+    # asyncio switches Nagle's algorithm off only on a socket that says it is TCP; without that, 40 ms a request.
+    return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
 
 
 def _base_url(host: str, port: int) -> str:

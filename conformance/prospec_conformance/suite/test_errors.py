@@ -66,13 +66,35 @@ def test_no_malformed_body_breaks_the_server(current: Run, field: str) -> None:
     operation = _envelope(current.spec)[path][method]
 
     def judge(case: Any) -> Violation | None:
-        if isinstance(case.body, NotSet):
+        if isinstance(case.body, NotSet | bytes):
             return None
-        body = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
-        return _broken_by(current.implementation, field, body)
+        return _broken_by(current.implementation, field, json.dumps(case.body).encode())
 
     negative = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
     explore(negative, judge, count=3 * current.examples, seed_=current.seed)
+
+
+HOSTILE = {
+    "nested deep": b'{"model": ' + b"[" * 200 + b"]" * 200 + b', "params": {}}',
+    "not UTF-8": b'{"model": "\xff\xfe", "params": {}}',
+    "a lone surrogate": b'{"model": "\\ud800", "params": {}}',
+    "NaN": b'{"model": "no-such-model", "params": {"seed": NaN}}',
+    "beyond a double": b'{"model": "no-such-model", "params": {"seed": 1e400}}',
+    "a long integer": b'{"model": "no-such-model", "params": {"seed": ' + b"9" * 5000 + b"}}",
+    "equal keys": b'{"model": "no-such-model", "model": 5, "params": {}}',
+    "a byte order mark": b'\xef\xbb\xbf{"model": "no-such-model", "params": {}}',
+    "a NUL": b'{"model": "no\\u0000model", "params": {}}',
+}
+"""Bodies that parsers stumble over. None names a model that exists."""
+
+
+@requirement("ERR-08")
+@fields(*HOSTILE)
+def test_no_hostile_body_breaks_the_server(current: Run, field: str) -> None:
+    """500 is for unexpected server errors."""
+    violation = _broken_by(current.implementation, "generate", HOSTILE[field])
+    if violation is not None:
+        raise violation
 
 
 def _broken_by(implementation: Implementation, field: str, body: bytes) -> Violation | None:

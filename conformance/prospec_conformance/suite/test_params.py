@@ -9,7 +9,7 @@ from prospec.ir import Choice, Flag, Level, ListOf, Media, Mode, Model, Number, 
 
 from ..explore import explore
 from ..outcome import Inconclusive, Violation
-from ..plants import ABSENT, Plant
+from ..plants import ABSENT, Plant, edges
 from ..plugin import Run, modes, requirement, rows
 from ..probe import Probe, Row, inconclusive, judge_refusals, judge_values
 from ..strategies import Planted, planted, valid_params
@@ -132,10 +132,11 @@ def test_a_value_of_the_type_is_accepted(probe: Probe, row: Row) -> None:
 @rows(lambda param: True)
 def test_a_refused_value_is_answered_400(probe: Probe, row: Row) -> None:
     """Invalid request body: 400."""
-    refused = [(plant, exchange) for plant, exchange in probe.refusals(row.param).given if exchange.refused]
-    other = sorted({exchange.status for _, exchange in refused} - {400})
+    values = [exchange for plant, exchange in probe.refusals(row.param).given if plant.value is not ABSENT]
+    refused = [exchange for exchange in values if exchange.refused]
+    other = sorted({exchange.status for exchange in refused} - {400})
     if other:
-        exchange = next(exchange for _, exchange in refused if exchange.status == other[0])
+        exchange = next(exchange for exchange in refused if exchange.status == other[0])
         raise Violation(f"answered {', '.join(map(str, other))}", exchange, level=Level.SHOULD)
     if not refused:
         raise Inconclusive("nothing was refused")
@@ -173,9 +174,13 @@ def test_any_request_within_the_rules_is_accepted(current: Run, probe: Probe, pa
     if not current.examples:
         raise Inconclusive("needs --examples")
     probe.accepted_control()
-    rows_drawn = [param for param in probe.drawable if not param.gap_of("param")]
+    rows_drawn = [param for param in probe.drawable if edges(param) and not param.gap_of("param")]
     if not rows_drawn:
         raise Inconclusive("no row of this mode is documented")
+    probe.takes(rows_drawn[0], edges(rows_drawn[0])[0])
+    if probe.refused_together:
+        exchange = probe.refused_together[0]
+        raise Violation(f"values that are fine by themselves were answered {exchange.status} together", exchange)
 
     def judge(params: dict[str, Any]) -> Violation | None:
         exchange = probe.accept({**probe.control_params, **params})

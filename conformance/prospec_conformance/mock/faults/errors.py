@@ -49,10 +49,16 @@ def faults() -> Iterator[Fault]:
         "empty": ("empty", _raw("application/json", b"")),
         "text": ("plain text", _raw("text/plain", b"Something went wrong.")),
         "html": ("HTML", _raw("text/html", b"<!doctype html><title>Error</title><h1>Error</h1>")),
-        "list": ("a JSON list", lambda answer: replace(answer, body=[answer.body])),
     }
     for slug, (what, edit) in bodies.items():
         yield fault(f"ERR-01-{slug}", f"The body of an error is {what}.", in_errors(edit), "ERR-02", "ERR-03")
+    yield fault(
+        "ERR-01-list",
+        "The body of an error is a JSON list.",
+        in_bodies(lambda body: [body], is_error),
+        "ERR-02",
+        "ERR-03",
+    )
     yield fault(
         "ERR-01-text-401",
         "The body of a 401 is plain text.",

@@ -18,6 +18,7 @@ from ..changes import (
     in_request,
     in_rows,
     is_for,
+    is_missing_param,
     is_value,
     refused,
     row,
@@ -121,7 +122,7 @@ def _wrongly_accepted() -> Iterator[Fault]:
     yield fault(
         "PARAM-01-missing-param-422",
         "A missing param is answered 422.",
-        answered(422, lambda refusal: refusal.keyword == "required" and refusal.pointer.startswith("/params/")),
+        answered(422, is_missing_param),
         "ERR-07",
     )
 
