@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from prospec.example import request, smallest_params
 from prospec.ir import Level, Mode, Model, Param, Spec
 
 from .implementation import Implementation, NoAnswerError
 from .outcome import Inconclusive, Outcome, Verdict, Violation
 from .probe import Probe, Row, documented_modes, documented_rows
-from .spend import SpendingRefusedError
+from .spend import SpendingRefusedError, estimate_usd
 
 UNREACHABLE_AFTER = 3
 """Requests without an answer, one after the other, after which the run ends."""
@@ -51,12 +52,7 @@ class Run:
 
 
 def _by_price(spec: Spec) -> list[tuple[Model, Mode]]:
-    def cheapest(pair: tuple[Model, Mode]) -> tuple[bool, bool, float]:
-        price = pair[0].price
-        rates = [float(rate.usd) for rate in price.rates] if price else [0.0]
-        return price is None, pair[0].kind == "video", min(rates)
-
-    return sorted(documented_modes(spec), key=cheapest)
+    return sorted(documented_modes(spec), key=lambda pair: estimate_usd(request(*pair, smallest_params(pair[1]))))
 
 
 def requirement(id: str) -> pytest.MarkDecorator:

@@ -158,15 +158,17 @@ class Probe:
             answers = self._refusals[param.name] = Answers()
             try:
                 for plant in plants(self.spec, param):
-                    answers.given.append((plant, self.refuse(plant.into(self.control_params))))
+                    certain = Row(self.model, self.mode, param).level(plant.code) is Level.MUST
+                    if certain or self.implementation.ledger.may_spend:
+                        answers.given.append((plant, self.refuse(plant.into(self.control_params), certain=certain)))
             except (SpendingRefusedError, NoAnswerError) as error:
                 # What was answered before the money or the connection ended still counts.
                 answers.ended_by = error
         return self._refusals[param.name]
 
-    def refuse(self, params: dict[str, Any]) -> Exchange:
-        """The answer to params that should be refused."""
-        return self._twice_if_500(self.request(params), expects_refusal=True)
+    def refuse(self, params: dict[str, Any], *, certain: bool = True) -> Exchange:
+        """The answer to params that should be refused; where that is not certain, they may rightly cost money."""
+        return self._twice_if_500(self.request(params), expects_refusal=certain)
 
     def takes(self, param: Param, value: Any) -> Exchange:
         """The answer to the control with one more value.

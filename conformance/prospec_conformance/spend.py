@@ -66,6 +66,9 @@ class Ledger:
             if expects_refusal:
                 return estimate
             raise SpendingRefusedError("needs --max-spend: an accepted request costs money")
+        if expects_refusal and str(request.get("model")) not in MODELS and not self.wrongly_accepted:
+            # It names nothing that could be charged for, and this implementation has refused whatever it had to.
+            return estimate
         left = self.ceiling_usd - self.spent_usd - self.at_risk_usd
         if estimate > left:
             raise SpendingRefusedError(f"may cost {estimate} USD, and {left} USD of --max-spend are left")

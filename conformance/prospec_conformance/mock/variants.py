@@ -21,6 +21,7 @@ from .changes import (
     in_bodies,
     in_errors,
     in_generations,
+    in_request,
     in_rows,
     is_error,
     is_value,
@@ -89,6 +90,19 @@ def _problem_list(body: dict[str, Any]) -> dict[str, Any]:
 
 PROBLEM_JSON = "application/problem+json"
 
+
+def _need_images(model: Model, mode: Mode, schema: Schema) -> None:
+    if (model.id, mode.id) == ("seedance-2-fast", "reference"):
+        schema["properties"]["params"].setdefault("required", []).append("image_urls")
+
+
+def _null_dropped(request: dict[str, Any]) -> dict[str, Any]:
+    params = request.get("params")
+    if not isinstance(params, dict):
+        return request
+    return request | {"params": {name: value for name, value in params.items() if value is not None}}
+
+
 _ALL = (
     Variant(
         "error-detail-only",
@@ -156,6 +170,12 @@ _ALL = (
         "A param that a page marks required may not be left out, though it has a default.",
         Change(schema=_need_defaulted),
     ),
+    Variant(
+        "reference-images-required",
+        "seedance-2-fast refuses a reference request that has no image_urls.",
+        Change(schema=_need_images),
+    ),
+    Variant("null-params-ignored", "A param that is null counts as left out.", in_request(_null_dropped)),
     Variant("fractions-refused", "A number with a fraction is refused.", in_rows(_whole_numbers)),
     Variant(
         "web-search-boolean",

@@ -87,12 +87,13 @@ def faults() -> Iterator[Fault]:
         "A body that is not JSON is answered 500.",
         answered(500, breaks("json")),
         "ERR-06",
+        "ERR-08",
     )
-    yield fault("ERR-04-not-json-200", "A body that is not JSON is answered 200.", _accepts_violation("json"))
+    yield fault("ERR-04-not-json-200", "A body that is not JSON is answered 200.", _accepts_violation("json"), "GEN-04")
     yield fault(
         "ERR-04-no-object-500", "JSON that is no object is answered 500.", answered(500, breaks("type", "")), "ERR-06"
     )
-    yield fault("ERR-04-no-object-200", "JSON that is no object is answered 200.", _accepts_violation("type"))
+    yield fault("ERR-04-no-object-200", "JSON that is no object is answered 200.", _accepts_violation("type"), "GEN-04")
     yield fault(
         "ERR-05-unknown-400",
         "An unknown generation is answered 400.",
@@ -109,9 +110,9 @@ def faults() -> Iterator[Fault]:
         answered(500, breaks("type", "/params")),
         "GEN-13",
     )
-    yield fault("ERR-06-null-500", "A body that is null is answered 500.", Change(refusal=_null_500), "ERR-04")
+    yield fault("ERR-04-null-500", "A body that is null is answered 500.", Change(refusal=_null_500), "ERR-06")
     yield fault(
-        "ERR-06-deep-500",
+        "ERR-08-deep-500",
         "A body that is nested too deep is answered 500.",
         answered(500, lambda refusal: refusal.keyword == "json" and "nested" in refusal.message),
     )

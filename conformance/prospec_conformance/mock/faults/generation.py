@@ -32,11 +32,6 @@ def _has_token(request: Mapping[str, Any]) -> bool:
     return isinstance(urls, list) and any(str(url).startswith("pl-upload-") for url in urls)
 
 
-def _need_images(model: Model, mode: Mode, schema: Schema) -> None:
-    if (model.id, mode.id) == ("seedance-2-fast", "reference"):
-        schema["properties"]["params"].setdefault("required", []).append("image_urls")
-
-
 def _need_mode(_model: Model, mode: Mode, schema: Schema) -> None:
     if mode.on_wire:
         schema["required"] = ["model", "mode", "params"]
@@ -112,25 +107,6 @@ def faults() -> Iterator[Fault]:
         "PARAM-15",
     )
     yield fault(
-        "GEN-01-veo-3-1-text-refused",
-        "veo-3-1 refuses its mode text.",
-        refused(lambda request: is_for(request, "veo-3-1", "text"), "mode", "/mode"),
-        "GEN-08",
-        "PARAM-09",
-        "PARAM-12",
-        "PARAM-15",
-    )
-    yield fault(
-        "GEN-01-reference-images-required",
-        "seedance-2-fast refuses a reference request that has no image_urls.",
-        Change(schema=_need_images),
-        "PARAM-09",
-        "PARAM-10",
-        "PARAM-11",
-        "PARAM-12",
-        "PARAM-15",
-    )
-    yield fault(
         "GEN-02-quick-start-refused",
         "veo-3-1-lite takes resolution or generate_audio, not both.",
         refused(
@@ -198,6 +174,7 @@ def faults() -> Iterator[Fault]:
         "GEN-09-answers-queued",
         "A synchronous request is answered at once, queued.",
         in_request(lambda request: request | {"async": True}),
+        "GEN-14",
     )
     yield fault(
         "GEN-09-answers-processing",
@@ -229,6 +206,7 @@ def faults() -> Iterator[Fault]:
         "A model that is a number is answered 500.",
         answered(500, breaks("type", "/model")),
         "ERR-06",
+        "ERR-08",
     )
     yield fault("GEN-13-mode-number-ignored", "A mode that is a number is ignored.", in_request(_mode_of_number))
     yield fault("GEN-13-params-list-accepted", "A list of params is taken for none.", in_request(_params_of_list))
