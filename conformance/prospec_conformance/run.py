@@ -70,10 +70,11 @@ def run(
             raise UnreachableError(str(error)) from None
         with _isolated():
             arguments = [str(SUITE), "-c", str(SUITE / "pytest.ini"), "--rootdir", str(SUITE)]
-            arguments += ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:logging", "--import-mode=importlib"]
             code = pytest.main(arguments, plugins=[Plugin(state)])
     finally:
         implementation.close()
+    if code in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
+        raise RuntimeError(f"pytest ended with {pytest.ExitCode(code).name}")
     return Report(
         target=target,
         seed=seed,
