@@ -29,7 +29,7 @@ demo: $(READY) ## The whole of it: compile, validate the documentation's request
 	@echo && echo "== The suite, over HTTP, on the embedded mock" && $(BIN)/prospec conformance run --report-dir reports
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 codegen: $(READY) ## Compile spec/ into generated/
 	@$(BIN)/prospec codegen

@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 from subprocess import CompletedProcess
 
 import pytest
+from hypothesis import HealthCheck, settings
 from prospec.ir import Spec
 from prospec.loader import load
+
+# Slow is not wrong: a machine with other work to do must not fail a property.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Run = Callable[..., CompletedProcess[str]]
 QUIET = {

@@ -382,10 +382,10 @@ VERDICTS: dict[str, tuple[object, Verdict]] = {
         types.MappingProxyType({**seedance(), "params": types.MappingProxyType({"prompt": "x"})}),
         OK,
     ),
-    "a chain of mappings is an object": (collections.ChainMap({"params": {"prompt": "x"}}, seedance()), OK),
-    "a size may be any mapping": (gpt(image_size=collections.UserDict(width=16, height=16)), OK),
+    "a chain of mappings is an object": (collections.ChainMap[str, Any]({"params": {"prompt": "x"}}, seedance()), OK),
+    "a size may be any mapping": (gpt(image_size=collections.UserDict({"width": 16, "height": 16})), OK),
     "a key that is no string": (
-        {**seedance(), 5: 1, "params": {"prompt": "x", None: 1}},
+        dict[Any, Any](seedance()) | {5: 1, "params": {"prompt": "x", None: 1}},
         error("/params/None", "additionalProperties") + error("/5", "additionalProperties"),
     ),
 }
@@ -676,7 +676,7 @@ anything = requests() | values
 
 
 @given(anything)
-@settings(max_examples=400)
+@settings(max_examples=300)
 def test_is_valid_says_what_validate_says(judged: Any) -> None:
     problems = validate(judged)
     assert is_valid(judged) == (not any(problem.severity == "error" for problem in problems))
@@ -699,7 +699,7 @@ def test_the_requests_of_these_properties_are_neither_all_valid_nor_all_invalid(
 
 
 @given(anything, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_bytes_are_judged_as_the_value_they_spell(judged: Any, ascii_only: bool) -> None:
     text = json.dumps(judged, ensure_ascii=ascii_only)
     try:
@@ -712,7 +712,7 @@ def test_bytes_are_judged_as_the_value_they_spell(judged: Any, ascii_only: bool)
 
 
 @given(st.binary() | requests().map(lambda judged: json.dumps(judged).encode()), st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_no_bytes_raise(data: bytes, choice: st.DataObject) -> None:
     for _ in range(choice.draw(st.integers(0, 2))):
         at = choice.draw(st.integers(0, len(data)))
@@ -731,7 +731,7 @@ def resolved(value: Any, pointer: str) -> Any:
 
 
 @given(anything)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_every_problem_points_at_what_it_is_about(judged: Any) -> None:
     problems = validate(judged)
     for problem in problems:
@@ -938,9 +938,7 @@ FLOODS: dict[str, Callable[[], Flood]] = {
     # A problem each, tens of thousands of them: linear, but not free.
     "bad items": lambda: Flood(in_params(json.dumps({"image_urls": [1] * 340_000})), seconds=6),
     "unknown params": lambda: Flood(in_params(object_of(75_000, "k{}")), seconds=6),
-    "misspelt params": lambda: Flood(in_params(object_of(50_000, "duratio{}")), seconds=6),
     "long unknown params": lambda: Flood(in_params(object_of(9_000, "duration" * 12 + "{}")), seconds=6),
-    "unknown members": lambda: Flood(object_of(75_000, "k{}").encode(), seconds=6),
     "misspelt members of a size": lambda: Flood(
         json.dumps(gpt(image_size={f"widht{index}": 1 for index in range(60_000)})).encode(), seconds=6
     ),

@@ -36,8 +36,24 @@ app = App(
     exit_on_error=False,
     print_error=False,
 )
-app.command("prospec_conformance.cli:mock", name="mock")
-app.command("prospec_conformance.cli:conformance", name="conformance")
+app.command(
+    "prospec_conformance.cli:mock",
+    name="mock",
+    # Said here, because the list of commands does not load what it lists.
+    help="""Serve the reference implementation. Its first line on stdout is its base URL.
+
+    ```
+    prospec mock --port 8080
+    prospec mock --fault PARAM-05-duration-16
+    prospec mock --list-faults
+    ```
+
+    Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET;
+    those that are not set are made up and printed.""",
+)
+app.command(
+    "prospec_conformance.cli:conformance", name="conformance", help="Test an implementation of the API over HTTP."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result = app.meta(arguments)
     except CycloptsError as error:
-        say(f"{error}\nSee `prospec {arguments[0] if arguments else ''} --help`.".replace(" -- ", " --"), "red")
+        known = [word for word in arguments[:1] if word in app]
+        say(f"{error}\nSee `{' '.join(['prospec', *known, '--help'])}`.", "red")
         return USAGE
     except ModuleNotFoundError as error:
         extra = next((EXTRAS[word] for word in arguments if word in EXTRAS), "all")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .run import Options
 
 Format = Literal["text", "json"]
+Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
 
 KEYS = {
     "api_key": "PROSPOLABS_API_KEY",
@@ -44,8 +45,8 @@ def run(
     examples: int = 10,
     seed: int | None = None,
     report_dir: Path | None = None,
-    fault: tuple[str, ...] = (),
-    variant: tuple[str, ...] = (),
+    fault: Repeated = (),
+    variant: Repeated = (),
     format: Format = "text",
 ) -> int:
     """Run the suite, on the embedded mock unless a URL is given.
@@ -161,20 +162,11 @@ def mock(
     balance: str | None = None,
     rate_limit: int | None = None,
     processing_s: float = 1.0,
-    fault: tuple[str, ...] = (),
-    variant: tuple[str, ...] = (),
+    fault: Repeated = (),
+    variant: Repeated = (),
     list_faults: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Serve the reference implementation. Its first line on stdout is its base URL.
-
-    ```
-    prospec mock --port 8080
-    prospec mock --fault PARAM-05-duration-16-accepted
-    prospec mock --list-faults
-    ```
-
-    Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET;
-    those that are not set are made up and printed.
+    """Serve the reference implementation.
 
     Parameters
     ----------
