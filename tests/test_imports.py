@@ -167,7 +167,6 @@ def test_the_mock_knows_the_spec_and_the_prices_and_nothing_of_the_suite() -> No
     assert not from_binding, told(from_binding)
 
 
-@pytest.mark.xfail(strict=True, reason="spend.py reads prospo.catalog for the highest rate of a model")
 def test_the_suite_knows_nothing_of_the_binding_but_its_prices() -> None:
     found = [
         each

@@ -2,7 +2,6 @@
 
 The tables below were written from the provider's documentation and the collected facts, not from spec/. Each file of
 cases/bad is one broken spec: edits to the real one, and every problem the loader must name (`…` stands for any text).
-A case with `bug` waits for a fix of the product, and fails the run once it is fixed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 from prospec.ir import Choice, Evidence, Flag, ListOf, Media, Mode, Model, Number, Size, Spec, Text
@@ -356,20 +354,11 @@ def broken(name: str, folder: Path) -> tuple[Path, list[str]]:
     return root, case["problems"]
 
 
-def cases() -> list[Any]:
-    found = []
-    for path in sorted(CASES.glob("*.toml")):
-        bug = tomllib.loads(path.read_text("utf-8")).get("bug")
-        marks = [pytest.mark.xfail(strict=True, reason=bug)] if bug else []
-        found.append(pytest.param(path.stem, marks=marks))
-    return found
-
-
 def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("…"))), text, re.DOTALL) is not None
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", sorted(path.stem for path in CASES.glob("*.toml")))
 def test_a_broken_spec_is_refused_with_every_problem_named(name: str, tmp_path: Path) -> None:
     root, expected = broken(name, tmp_path)
     with pytest.raises(SpecError) as caught:
@@ -400,7 +389,6 @@ def test_a_folder_that_is_no_spec_names_each_file_it_lacks(tmp_path: Path) -> No
     assert files == ["service.toml", "gaps.toml", "requirements.toml", "models", "openapi.yaml"]
 
 
-@pytest.mark.xfail(strict=True, reason="a problem is told of models/<id>.toml, though the id stands in another file")
 def test_a_problem_names_the_file_it_is_in_and_not_the_file_its_id_would_have(tmp_path: Path) -> None:
     root = copy_of_the_spec(tmp_path)
     path = root / "models" / "kling-o3.toml"
@@ -411,7 +399,6 @@ def test_a_problem_names_the_file_it_is_in_and_not_the_file_its_id_would_have(tm
     assert {problem.file for problem in caught.value.problems} == {"models/kling-o3.toml"}
 
 
-@pytest.mark.xfail(strict=True, reason="the YAML reader's own message of several lines is passed on whole")
 def test_a_problem_is_one_line(tmp_path: Path) -> None:
     root, _ = broken("yaml-key-twice", tmp_path)
     with pytest.raises(SpecError) as caught:

@@ -110,7 +110,6 @@ def test_a_model_without_a_price_has_none_in_json(listed: list[dict[str, Any]]) 
     assert unpriced == {"seedance-2", "kling-v3", "veo-3-1"}
 
 
-@pytest.mark.xfail(strict=True, reason='the contract: "absent where there is none"; here null stands for it')
 def test_what_a_model_has_not_is_absent(listed: list[dict[str, Any]]) -> None:
     assert [model["id"] for model in listed if model.get("price", "absent") is None] == []
     assert [model["id"] for model in listed if None in (model.get("price") or {}).values()] == []
@@ -209,7 +208,6 @@ def test_the_examples_of_the_help_run(line: str, tmp_path: Path) -> None:
     assert ran.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="stdout refuses what its encoding lacks: UnicodeEncodeError, exit 4")
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_terminal_of_another_encoding_is_served_too(prospec_process: Prospec, encoding: str) -> None:
     ran = prospec_process("models", "seedance-2-fast", env={"PYTHONIOENCODING": encoding})
@@ -217,9 +215,6 @@ def test_a_terminal_of_another_encoding_is_served_too(prospec_process: Prospec, 
     assert "duration" in ran.stdout
 
 
-@pytest.mark.xfail(
-    strict=True, reason="rich ends the process itself, with exit 1; buffered, the flush at the exit fails"
-)
 @pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
 def test_a_reader_that_has_gone_is_not_our_failure(env: dict[str, str]) -> None:
     read, write = os.pipe()

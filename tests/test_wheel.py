@@ -103,9 +103,6 @@ def test_the_templates_and_the_mark_of_a_typed_package_are_inside(names: list[st
     assert sum(name.startswith("prospec/_spec/models/") for name in names) == 11
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the classifier says Typing :: Typed, and two of the three packages bear no mark"
-)
 @pytest.mark.parametrize("package", ["prospec", "prospec_conformance"])
 def test_each_package_bears_the_mark_of_a_typed_one(names: list[str], package: str) -> None:
     assert f"{package}/py.typed" in names

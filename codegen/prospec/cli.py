@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
 from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from .terminal import Colour, paint, say, set_colour
+from .terminal import Colour, console, paint, say, set_colour
 
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
@@ -59,8 +61,14 @@ app.command(
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit code; no exception and no traceback leaves it."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    set_colour(_colour(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What the terminal's encoding lacks is escaped, not refused.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        result = app.meta(arguments)
+        result = app.meta(arguments, console=console(sys.stdout))
+        sys.stdout.flush()
     except CycloptsError as error:
         known = [word for word in arguments[:1] if word in app]
         say(f"{error}\nSee `{' '.join(['prospec', *known, '--help'])}`.", "red")
@@ -82,6 +90,13 @@ def main(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else OK
 
 
+def _colour(arguments: list[str]) -> Colour:
+    """--color, wherever it stands: help is printed before any command runs."""
+    words = [word.removeprefix("--color=") for word in arguments if word.startswith("--color=")]
+    words += [after for word, after in pairwise(arguments) if word == "--color"]
+    return "always" if "always" in words else "never" if "never" in words else "auto"
+
+
 @app.meta.default
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
@@ -90,7 +105,7 @@ def _launch(
     ] = "auto",
 ) -> object:
     set_colour(color)
-    return app(tokens)
+    return app(tokens, console=console(sys.stdout))
 
 
 @app.command
@@ -188,7 +203,7 @@ def models(model: str | None = None, mode: str | None = None, *, format: Literal
 
 @app.command
 def validate(
-    *files: str,
+    *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
     strict: Annotated[bool, Parameter(negative=())] = False,
     format: Literal["text", "json", "github"] = "text",
     jobs: int = 1,
@@ -214,6 +229,10 @@ def validate(
     """
     from . import judging
 
+    for file in files:
+        if file.startswith("-") and file != "-":
+            say(f"Unknown option: {file}. A file of that name is ./{file}.\nSee `prospec validate --help`.", "red")
+            return USAGE
     if jobs < 1:
         say("--jobs takes a number from 1 up", "red")
         return USAGE

@@ -21,7 +21,7 @@ from prospo.price import cost_usd
 from prospo.problem import NotJSONError
 
 from .exits import FINDINGS, NOTHING_RAN, OK, USAGE
-from .terminal import coloured, say
+from .terminal import coloured, plain, say
 
 BATCH = 4096
 """Lines given to the processes at a time: enough to keep them busy, few enough to keep memory flat."""
@@ -48,7 +48,8 @@ class Verdict:
 def run(files: Sequence[str], *, strict: bool, format: Literal["text", "json", "github"], jobs: int) -> int:
     """Judge every request of every file, print, and return the exit code."""
     seen: Counter[str] = Counter()
-    show = {"text": _text, "json": _json, "github": _github}[format]
+    annotations = _Annotations()
+    show = {"text": _text, "json": _json, "github": annotations.show}[format]
     for file in files:
         try:
             for found in _judge_file(file, jobs):
@@ -56,11 +57,12 @@ def run(files: Sequence[str], *, strict: bool, format: Literal["text", "json", "
                 seen["requests"] += 1
                 seen["invalid"] += not verdict.valid
                 show(verdict, seen)
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            say(f"{file}: cannot be read: {error.strerror}", "red")
+            say(f"{plain(file)}: cannot be read: {error.strerror}", "red")
             seen["unreadable"] += 1
-    if format == "github":
-        _finish_github(seen)
+    annotations.finish(seen)
     warnings = f", {seen['warning']} warnings" if seen["warning"] else ""
     invalid = seen["invalid"]
     say(f"{seen['requests']:,} requests, {invalid:,} invalid{warnings}", "red" if invalid else "green")
@@ -157,8 +159,9 @@ def _text(verdict: Verdict, seen: Counter[str]) -> None:
             severity = f"\033[{'31' if severity == 'error' else '33'}m{severity}\033[0m"  # type: ignore[assignment]
         hint = f" ({problem.hint})" if problem.hint else ""
         doubt = "" if problem.evidence == "documented" else f" [{problem.evidence}]"
-        where = f"{verdict.file}:{verdict.line}"
-        print(f"{where}: {severity} {problem.code} {problem.path or '/'}: {problem.message}{hint}{doubt}")
+        where = f"{plain(verdict.file)}:{verdict.line}"
+        said = plain(f"{problem.code} {problem.path or '/'}: {problem.message}{hint}{doubt}")
+        print(f"{where}: {severity} {said}")
 
 
 def _json(verdict: Verdict, seen: Counter[str]) -> None:
@@ -171,22 +174,30 @@ def _json(verdict: Verdict, seen: Counter[str]) -> None:
     print(json.dumps({**known, "mode": verdict.mode, "cost_usd": verdict.cost_usd, "problems": problems}))
 
 
-def _github(verdict: Verdict, seen: Counter[str]) -> None:
-    for problem in verdict.problems:
-        seen[problem.severity] += 1
-        if seen[problem.severity] >= ANNOTATIONS:
-            continue
-        hint = f" ({problem.hint})" if problem.hint else ""
-        where = f"file={_property(verdict.file)},line={verdict.line},title={_property(problem.code)}"
-        print(f"::{problem.severity} {where}::{_data(f'{problem.path}: {problem.message}{hint}')}")
+class _Annotations:
+    """Workflow commands, up to the limit. The tenth is kept back: with more to come, it says how many."""
+
+    def __init__(self) -> None:
+        self.tenth: dict[str, str] = {}
+
+    def show(self, verdict: Verdict, seen: Counter[str]) -> None:
+        for problem in verdict.problems:
+            seen[problem.severity] += 1
+            if seen[problem.severity] < ANNOTATIONS:
+                print(_annotation(verdict, problem))
+            elif seen[problem.severity] == ANNOTATIONS:
+                self.tenth[problem.severity] = _annotation(verdict, problem)
+
+    def finish(self, seen: Counter[str]) -> None:
+        for severity, tenth in self.tenth.items():
+            more = seen[severity] - ANNOTATIONS
+            print(f"::{severity}::and {more + 1} more" if more else tenth)
 
 
-def _finish_github(seen: Counter[str]) -> None:
-    """The tenth annotation says how many more there are."""
-    for severity in ("error", "warning"):
-        more = seen[severity] - ANNOTATIONS + 1
-        if more > 0:
-            print(f"::{severity}::and {more} more")
+def _annotation(verdict: Verdict, problem: Problem) -> str:
+    hint = f" ({problem.hint})" if problem.hint else ""
+    where = f"file={_property(verdict.file)},line={verdict.line},title={_property(problem.code)}"
+    return f"::{problem.severity} {where}::{_data(plain(f'{problem.path}: {problem.message}{hint}'))}"
 
 
 def _data(text: str) -> str:

@@ -23,13 +23,14 @@ def as_json(models: Sequence[Model], mode: str | None) -> str:
 def _model(model: Model, only: str | None) -> dict[str, Any]:
     modes = [mode for mode in model.modes if only in (None, mode.id)]
     plain = {"id": model.id, "name": model.name, "family": model.family, "kind": model.kind}
-    return {**plain, "price": model.price and _price(model.price), "modes": [_mode(mode) for mode in modes]}
+    price = {"price": _price(model.price)} if model.price else {}
+    return {**plain, **price, "modes": [_mode(mode) for mode in modes]}
 
 
 def _price(price: Price) -> dict[str, Any]:
     rates = [{"when": dict(rate.when), "usd": float(rate.usd)} for rate in price.rates]
-    plain = {"unit": price.unit, "quantity": price.quantity, "evidence": price.evidence}
-    return {**plain, "rates": rates, "note": price.note}
+    known = {"unit": price.unit, "quantity": price.quantity, "evidence": price.evidence, "rates": rates}
+    return {name: value for name, value in {**known, "note": price.note}.items() if value is not None}
 
 
 def _mode(mode: Mode) -> dict[str, Any]:

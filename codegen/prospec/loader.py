@@ -7,6 +7,7 @@ collected, and one `SpecError` raised. Here live no rule that judges a request a
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,7 @@ from .ir import (
     Value,
     Webhook,
 )
+from .schema import pairs, type_name
 
 KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "text": (frozenset(), frozenset()),
@@ -53,6 +55,12 @@ KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "size": (frozenset({"presets", "multiple_of", "min", "max", "max_ratio"}), frozenset()),
 }
 """For each type of a row: the keys that it needs and those that it may have, beside the ones every row has."""
+KEYWORDS = frozenset(
+    {"param", "required", "type", "enum", "minimum", "maximum", "minItems", "maxItems", "multipleOf", "media", "size"}
+)
+"""What `inferred` and `gaps` of a row may speak of; `param` is the row itself."""
+ENVELOPE = "GenerateRequest"
+"""The schema of openapi.yaml that the compiler bundles the params into."""
 EVERY_ROW = frozenset({"type", "required", "default", "evidence", "source", "inferred", "gaps", "note"})
 
 
@@ -106,7 +114,10 @@ def load(root: Path | None = None) -> Spec:
         raise SpecError(found.problems)
 
     spec = Spec(
-        models=tuple(_model(raw, service["documentation"]["url"], found) for raw in raw_models.values()),
+        models=tuple(
+            _model(raw, service["documentation"]["url"], partial(found.add, f"models/{path.name}"))
+            for path, raw in raw_models.items()
+        ),
         service=_service(service, found),
         requirements=tuple(_requirement(raw) for raw in requirements["requirements"]),
         gaps=tuple(Gap(raw["id"], raw["topic"], tuple(raw["sides"]), raw["reading"]) for raw in gaps["gaps"]),
@@ -116,8 +127,7 @@ def load(root: Path | None = None) -> Spec:
     for path, model in zip(paths, spec.models, strict=True):
         if path.stem != model.id:
             found.add(f"models/{path.name}", "id", f"is {model.id!r}, expected the file's name, {path.stem!r}")
-    for problem in _meaning(spec):
-        found.problems.append(problem)
+    found.problems += _meaning(spec, [f"models/{path.name}" for path in paths])
     if found.problems:
         raise SpecError(found.problems)
     return spec
@@ -147,7 +157,11 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             self.found.add(name, "", f"not TOML: {error}")
             return {}
+        except RecursionError:
+            self.found.add(name, "", "not TOML: nested too deep")
+            return {}
         self._shape(name, value, schema)
+        self._printable(name, "", value)
         return value
 
     def json(self, name: str) -> dict[str, Any]:
@@ -159,6 +173,9 @@ class _Reader:
         except ValueError as error:
             self.found.add(name, "", f"not JSON: {error}")
             return {}
+        except RecursionError:
+            self.found.add(name, "", "not JSON: nested too deep")
+            return {}
         if not isinstance(value, dict):
             self.found.add(name, "", "expected a JSON object")
             return {}
@@ -167,20 +184,64 @@ class _Reader:
     def yaml(self, name: str) -> dict[str, Any]:
         """YAML 1.2, so that 16:9 stays text; the last of two equal keys is refused, not taken."""
         from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         text = self._text(name)
         if text is None:
             return {}
         try:
             value = YAML(typ="safe", pure=True).load(text)
-        except (YAMLError, ValueError) as error:
-            self.found.add(name, "", f"not YAML 1.2: {error}")
+        except MarkedYAMLError as error:
+            line = f", at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            self.found.add(name, "", f"not YAML 1.2: {error.problem}{line}")
+            return {}
+        except (YAMLError, ValueError, RecursionError) as error:
+            self.found.add(name, "", f"not YAML 1.2: {str(error).partition(chr(10))[0] or 'nested too deep'}")
             return {}
         if not isinstance(value, dict):
             self.found.add(name, "", "expected a mapping")
             return {}
+        before = len(self.found.problems)
+        self._json_only(name, "", value)
+        schemas = value.get("components", {}).get("schemas", {}) if len(self.found.problems) == before else {}
+        if len(self.found.problems) == before and not isinstance(schemas.get(ENVELOPE, {}).get("properties"), dict):
+            self.found.add(name, f"components.schemas.{ENVELOPE}", "missing, or without properties")
         return value
+
+    def _json_only(self, name: str, where: str, value: object) -> None:
+        """YAML knows dates, numbers for keys, infinities; the document that is made of this one is JSON."""
+        match value:
+            case dict():
+                for key, item in value.items():
+                    if not isinstance(key, str):
+                        self.found.add(name, where, f"the key {key!r} is no text: quote it")
+                    self._json_only(name, f"{where}.{key}".removeprefix("."), item)
+            case list():
+                for number, item in enumerate(value):
+                    self._json_only(name, f"{where}[{number}]", item)
+            case None | bool() | int() | str():
+                pass
+            case float() if math.isfinite(value):
+                pass
+            case _:
+                self.found.add(name, where, f"{value} is no JSON value: quote it")
+
+    def _printable(self, name: str, where: str, value: object) -> None:
+        """Text that no editor shows as it is (controls, bidi marks) has no place in the spec nor in its output."""
+        match value:
+            case dict():
+                for key, item in value.items():
+                    self._printable(name, where, key)
+                    self._printable(name, f"{where}.{key}".removeprefix("."), item)
+            case list():
+                for item in value:
+                    self._printable(name, where, item)
+            case str() if not value.isprintable():
+                self.found.add(name, where, f"{value!r} has characters that cannot be printed")
+            case float() if not math.isfinite(value):
+                self.found.add(name, where, f"{value} is no finite number")
+            case _:
+                pass
 
     def _text(self, name: str) -> str | None:
         try:
@@ -240,10 +301,9 @@ def _requirement(raw: dict[str, Any]) -> Requirement:
     )
 
 
-def _model(raw: dict[str, Any], docs: str, found: _Problems) -> Model:
-    file = f"models/{raw['id']}.toml"
+def _model(raw: dict[str, Any], docs: str, add: Callable[[str, str], None]) -> Model:
     if raw["source"] == "page" and "page" not in raw:
-        found.add(file, "page", "missing, and the source is the page")
+        add("page", "missing, and the source is the page")
     sources = {"docs": docs, "page": raw.get("page", docs)}
     price = raw.get("price")
     return Model(
@@ -254,7 +314,7 @@ def _model(raw: dict[str, Any], docs: str, found: _Problems) -> Model:
         kind=raw["kind"],
         source=sources[raw["source"]],
         modes_order=Evidence(raw["modes_order"]),
-        modes=tuple(_mode(mode, sources, file, found) for mode in raw["modes"]),
+        modes=tuple(_mode(mode, sources, add) for mode in raw["modes"]),
         price=price
         and Price(
             unit=price["unit"],
@@ -267,7 +327,7 @@ def _model(raw: dict[str, Any], docs: str, found: _Problems) -> Model:
     )
 
 
-def _mode(raw: dict[str, Any], sources: dict[str, str], file: str, found: _Problems) -> Mode:
+def _mode(raw: dict[str, Any], sources: dict[str, str], add: Callable[[str, str], None]) -> Mode:
     sources = {**sources, "upstream": f"upstream {raw.get('upstream', 'endpoint')}"}
     return Mode(
         id=raw["id"],
@@ -277,7 +337,7 @@ def _mode(raw: dict[str, Any], sources: dict[str, str], file: str, found: _Probl
         upstream=raw.get("upstream"),
         on_wire=raw.get("on_wire", True),
         params=tuple(
-            _param(name, row, sources, partial(found.add, file, f"modes.{raw['id']}.params.{name}"))
+            _param(name, row, sources, partial(add, f"modes.{raw['id']}.params.{name}"))
             for name, row in raw["params"].items()
         ),
     )
@@ -289,6 +349,12 @@ def _param(name: str, row: dict[str, Any], sources: dict[str, str], add: Callabl
         add(f"a {row['type']} needs {key!r}")
     for key in sorted(row.keys() - needed - allowed - EVERY_ROW):
         add(f"a {row['type']} has no {key!r}")
+    if row["type"] == "size":
+        for key in ("min", "max"):
+            if not isinstance(row.get(key, 1), int):
+                add(f"{key} of a size is a whole number, not {row[key]}")
+    for keyword in sorted({*row.get("inferred", ()), *row.get("gaps", ())} - KEYWORDS):
+        add(f"{keyword!r} is no keyword of a row; there are {', '.join(sorted(KEYWORDS))}")
     return Param(
         name=name,
         type=_type(row),
@@ -329,8 +395,8 @@ def _type(row: dict[str, Any]) -> Type:
             raise ValueError(other)
 
 
-def _meaning(spec: Spec) -> Iterator[Problem]:
-    """What no schema can say: names that refer to one another, and values that contradict."""
+def _meaning(spec: Spec, files: list[str]) -> Iterator[Problem]:
+    """What no schema can say: names that refer to one another, and values that contradict. A file a model."""
     gaps = {gap.id for gap in spec.gaps}
     yield from _twice("gaps.toml", [gap.id for gap in spec.gaps])
     yield from _twice("requirements.toml", [requirement.id for requirement in spec.requirements])
@@ -341,14 +407,15 @@ def _meaning(spec: Spec) -> Iterator[Problem]:
             yield Problem("requirements.toml", requirement.id, f"gap {requirement.gap} is not in gaps.toml")
         if requirement.level is Level.MUST:
             yield Problem("requirements.toml", requirement.id, f"is a MUST and rests on {requirement.gap}: use SHOULD")
-    for model in spec.models:
-        file = f"models/{model.id}.toml"
+    for example in spec.examples:
+        model = spec.model(str(example.request.get("model")))
+        if model is None or model.mode(example.request.get("mode")) is None:
+            named = f"model {example.request.get('model')!r}, mode {example.request.get('mode')!r}"
+            yield Problem(f"examples/{example.id}.json", "", f"the catalog has no {named}")
+    yield from _type_names(spec, files)
+    for file, model in zip(files, spec.models, strict=True):
         yield from _twice(file, [mode.id for mode in model.modes])
-        names = {param.name for mode in model.modes for param in mode.params}
-        if model.price:
-            for name in [name for rate in model.price.rates for name, _ in rate.when] + [model.price.quantity or ""]:
-                if name and name not in names:
-                    yield Problem(file, "price", f"no mode of this model has a param {name!r}")
+        yield from (Problem(file, "price", message) for message in _price(model))
         for mode in model.modes:
             for param in mode.params:
                 where = f"modes.{mode.id}.params.{param.name}"
@@ -360,6 +427,42 @@ def _meaning(spec: Spec) -> Iterator[Problem]:
                 for keyword, gap in param.gaps:
                     if gap not in gaps:
                         yield Problem(file, where, f"gap {gap} of {keyword!r} is not in gaps.toml")
+
+
+def _type_names(spec: Spec, files: list[str]) -> Iterator[Problem]:
+    """Two things of one type name would overwrite each other in every output."""
+    files_by_model = dict(zip((model.id for model in spec.models), files, strict=True))
+    seen: dict[str, str] = {}
+    for model, mode in pairs(spec):
+        for ids in [(model.id,)] * (mode is model.modes[0]) + [(model.id, mode.id)]:
+            name, what = type_name(*ids), " ".join(ids)
+            if seen.setdefault(name, what) != what:
+                yield Problem(files_by_model[model.id], what, f"has the type name {name}, as {seen[name]} has")
+
+
+def _price(model: Model) -> Iterator[str]:
+    """A rate by a param or value that no row has would never apply."""
+    rows = {param.name: [] for mode in model.modes for param in mode.params}  # type: dict[str, list[Param]]
+    for mode in model.modes:
+        for param in mode.params:
+            rows[param.name].append(param)
+    if model.price and model.price.quantity and model.price.quantity not in rows:
+        yield f"no mode of this model has a param {model.price.quantity!r}"
+    for name, value in [pair for rate in model.price.rates for pair in rate.when] if model.price else []:
+        if name not in rows:
+            yield f"no mode of this model has a param {name!r}"
+        elif not any(_may_be(param.type, value) for param in rows[name]):
+            yield f"{name} is never {value!r}"
+
+
+def _may_be(type: Type, value: str | bool) -> bool:
+    match type:
+        case Choice(of) | Size(presets=of):
+            return value in of
+        case Flag():
+            return isinstance(value, bool)
+        case _:
+            return isinstance(value, str)
 
 
 def _row(param: Param) -> Iterator[str]:

@@ -36,8 +36,13 @@ def console(stream: TextIO) -> Console:
     """A rich console that follows `coloured` and never wraps what another program may read."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """As everywhere else: the end of the command, and no error."""
+            raise BrokenPipeError
+
     colour = coloured(stream)
-    return Console(
+    return Piped(
         file=stream,
         force_terminal=colour,
         no_color=not colour,
@@ -55,6 +60,11 @@ def paint(*renderables: RenderableType) -> None:
     out = console(sys.stdout)
     for renderable in renderables:
         out.print(renderable)
+
+
+def plain(text: str) -> str:
+    """Text of a file or a server, without what a terminal would act on."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def say(message: str, style: Literal["red", "yellow", "green"] | None = None) -> None:

@@ -55,7 +55,7 @@ class Run:
 def _by_price(spec: Spec) -> list[tuple[Model, Mode]]:
     def cost(pair: tuple[Model, Mode]) -> Decimal:
         model, mode = pair
-        return estimate_usd(request(model, mode, smallest_params(mode)))
+        return estimate_usd(spec, request(model, mode, smallest_params(mode)))
 
     return sorted(documented_modes(spec), key=cost)
 

@@ -60,7 +60,7 @@ def run(
     import pytest
 
     started = time.monotonic()
-    implementation = Implementation(target, Ledger(None if target.is_mock else options.max_spend_usd), say)
+    implementation = Implementation(target, Ledger(spec, None if target.is_mock else options.max_spend_usd), say)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     state = Run(implementation, spec, options.areas, options.models, options.examples, seed, on_verdict)
     try:

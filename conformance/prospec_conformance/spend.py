@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from prospo.catalog import MODELS
+from prospec.ir import Choice, Number, Spec, Type
 from prospo.price import cost_usd
 
 UNPUBLISHED_USD = Decimal(5)
@@ -20,29 +20,36 @@ class SpendingRefusedError(Exception):
     """The request was not sent, because it may cost more than the user allowed."""
 
 
-def estimate_usd(request: Mapping[str, Any]) -> Decimal:
+def estimate_usd(spec: Spec, request: Mapping[str, Any]) -> Decimal:
     """The most that a request may cost if it is accepted, rightly or not."""
-    model = MODELS.get(str(request.get("model")))
+    model = spec.model(str(request.get("model")))
     if model is None or model.price is None or model.price.quantity is None:
         return UNPUBLISHED_USD
-    params = request.get("params")
-    exact = cost_usd(request) if isinstance(params, Mapping) and isinstance(request.get("mode", ""), str) else None
-    if exact is not None and exact > 0:
+    whole = isinstance(request.get("params"), Mapping) and isinstance(request.get("mode", ""), str)
+    exact = cost_usd(request) if whole else None
+    if exact is not None:
         return exact
-    name = model.price.quantity
-    longest = [
-        Decimal(str(param.max)) if param.max is not None else Decimal((param.enum or ("1",))[-1].removesuffix("s"))
-        for mode in model.modes
-        for param in mode.params
-        if param.name == name and (param.max is not None or param.enum)
-    ]
-    return max(Decimal(rate.usd) for rate in model.price.rates) * max(longest, default=Decimal(1))
+    rows = [mode.param(model.price.quantity) for mode in model.modes]
+    most = max((_most(row.type) for row in rows if row), default=Decimal(1))
+    return max(rate.usd for rate in model.price.rates) * most
+
+
+def _most(quantity: Type) -> Decimal:
+    """The largest quantity that a row takes."""
+    match quantity:
+        case Number(max=high) if high is not None:
+            return Decimal(str(high))
+        case Choice(of):
+            return max(Decimal(value.removesuffix("s")) for value in of)
+        case _:
+            return Decimal(1)
 
 
 class Ledger:
     """Keeps the ceiling. `ceiling_usd` None is a mock, which costs nothing; 0 allows free requests only."""
 
-    def __init__(self, ceiling_usd: Decimal | None) -> None:
+    def __init__(self, spec: Spec, ceiling_usd: Decimal | None) -> None:
+        self.spec = spec
         self.ceiling_usd = ceiling_usd
         self.spent_usd = Decimal(0)
         self.at_risk_usd = Decimal(0)
@@ -55,7 +62,7 @@ class Ledger:
 
     def reserve(self, request: Mapping[str, Any], *, expects_refusal: bool) -> Decimal:
         """Ask before sending. Returns the estimate; raises SpendingRefusedError with the reason."""
-        estimate = estimate_usd(request)
+        estimate = estimate_usd(self.spec, request)
         if self.ceiling_usd is None:
             return Decimal(0)
         if expects_refusal and self.wrongly_accepted[_of(request)] >= WRONGLY_ACCEPTED:
@@ -66,7 +73,7 @@ class Ledger:
             if expects_refusal:
                 return estimate
             raise SpendingRefusedError("needs --max-spend: an accepted request costs money")
-        if expects_refusal and str(request.get("model")) not in MODELS and not self.wrongly_accepted:
+        if expects_refusal and self.spec.model(str(request.get("model"))) is None and not self.wrongly_accepted:
             # It names nothing that could be charged for, and this implementation has refused whatever it had to.
             return estimate
         left = self.ceiling_usd - self.spent_usd - self.at_risk_usd

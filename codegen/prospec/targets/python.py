@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -56,6 +57,8 @@ def emit(spec: Spec) -> Files:
 def literal(value: object) -> Code:
     """A Python literal that reads back as the same value. `repr` escapes every character that is not printable."""
     match value:
+        case float() if not math.isfinite(value):
+            raise TypeError(f"no literal for {value}")
         case None | bool() | int() | float():
             return Code(repr(value))
         case Evidence():

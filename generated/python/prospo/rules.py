@@ -16,6 +16,8 @@ from .jsontext import parse
 from .model import Evidence, Mode, Model, Param
 from .problem import NotJSONError, Problem, Severity
 
+FEW = 200
+"""Params beyond which none is looked up for what it may have meant: that is no misspelling."""
 _Found = TypeVar("_Found")
 _Judged = tuple[_Found | None, list[Problem]]
 
@@ -137,14 +139,15 @@ def _params(params: Mapping[Any, Any], model: Model, mode: Mode) -> Iterator[Pro
         for path, code, message, hint in found:
             evidence = param.evidence_of(code)
             where = wording.pointer("params", param.name) + path
-            whole = f"{param.name}{path.replace('/', '.')} {message}"
+            whole = f"{param.name}{'' if code == 'additionalProperties' else path.replace('/', '.')} {message}"
             yield Problem(where, code, _severity(evidence), evidence, whole, hint)
     names = {param.name: None for param in mode.params}
+    few = len(params) <= FEW
     for key in params:
         if key in names:
             continue
         message = f"{model.id} in mode {mode.id} has no param {wording.name(key)}"
-        hint = wording.elsewhere(key, model, mode) or wording.closest(key, names)
+        hint = wording.elsewhere(key, model, mode) or (wording.closest(key, names) if few else None)
         path = wording.pointer("params", key)
         yield Problem(path, "additionalProperties", _severity(mode.evidence), mode.evidence, message, hint)
 
@@ -183,9 +186,9 @@ def _number(param: Param, value: Any) -> Iterator[_Fault]:
     if not values.is_number(value):
         yield "", "type", f"takes a number, got {wording.kind(value)}", wording.as_number(value)
     elif param.min is not None and value < param.min:
-        yield "", "minimum", f"is {value}, below {wording.bounds(param)}", str(param.min)
+        yield "", "minimum", f"is {wording.number(value)}, below {wording.bounds(param)}", str(param.min)
     elif param.max is not None and value > param.max:
-        yield "", "maximum", f"is {value}, above {wording.bounds(param)}", str(param.max)
+        yield "", "maximum", f"is {wording.number(value)}, above {wording.bounds(param)}", str(param.max)
 
 
 def _media(value: object, path: str) -> Iterator[_Fault]:
@@ -224,7 +227,8 @@ def _size(param: Param, value: Any) -> Iterator[_Fault]:
         yield "", "size", f"is {value['width']} x {value['height']}; the ratio goes from 1:{ratio} to {ratio}:1", None
     for key in value:
         if key not in ("width", "height"):
-            yield wording.pointer(key), "additionalProperties", "is unknown; a size has width and height", None
+            message = f"has no member {wording.name(key)}; it has width and height"
+            yield wording.pointer(key), "additionalProperties", message, None
 
 
 def _side(param: Param, size: Mapping[Any, Any], side: str) -> Iterator[_Fault]:
@@ -235,8 +239,8 @@ def _side(param: Param, size: Mapping[Any, Any], side: str) -> Iterator[_Fault]:
     if not values.is_integer(value):
         yield f"/{side}", "type", f"takes an integer, got {wording.kind(value)}", None
     elif param.min is not None and value < param.min:
-        yield f"/{side}", "minimum", f"is {value}, below {wording.bounds(param)}", None
+        yield f"/{side}", "minimum", f"is {wording.number(value)}, below {wording.bounds(param)}", None
     elif param.max is not None and value > param.max:
-        yield f"/{side}", "maximum", f"is {value}, above {wording.bounds(param)}", None
+        yield f"/{side}", "maximum", f"is {wording.number(value)}, above {wording.bounds(param)}", None
     elif value % step:
         yield f"/{side}", "multipleOf", f"is {value}, no multiple of {step}", str(round(value / step) * step)

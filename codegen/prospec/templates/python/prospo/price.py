@@ -8,6 +8,7 @@ from typing import Any
 
 from .catalog import MODELS
 from .model import Mode, Model
+from .values import is_number
 
 PARAM_SECONDS = "s"
 """Some models write a duration as a string with this suffix: "8s"."""
@@ -32,7 +33,10 @@ def _cost(model: Model, mode: Mode, params: Mapping[str, Any]) -> Decimal | None
         return None
     effective = {param.name: param.default for param in mode.params} | dict(params)
     quantity = _number(effective.get(price.quantity))
-    if quantity is None:
+    row = next((param for param in mode.params if param.name == price.quantity), None)
+    if quantity is None or row is None or quantity <= 0:
+        return None
+    if (row.min is not None and quantity < row.min) or (row.max is not None and quantity > row.max):
         return None
     for rate in price.rates:
         if all(effective.get(name) == value for name, value in rate.when):
@@ -44,6 +48,4 @@ def _number(value: object) -> Decimal | None:
     if isinstance(value, str):
         value = value.removesuffix(PARAM_SECONDS)
         return Decimal(value) if value.isascii() and value.isdigit() else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Decimal(str(value))
-    return None
+    return Decimal(str(value)) if is_number(value) else None

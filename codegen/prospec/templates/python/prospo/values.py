@@ -6,17 +6,20 @@ Here live no fact of the API (the catalog has those) and no message.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from .catalog import MEDIA_PATTERN
 
+LARGEST = sys.float_info.max
+"""The largest double: an integer beyond it is no number that every JSON reader can tell from infinity."""
 _media = re.compile(MEDIA_PATTERN).fullmatch
 
 
 def is_number(value: object) -> bool:
     """A finite JSON number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def is_integer(value: Any) -> bool:

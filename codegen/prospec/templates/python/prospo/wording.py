@@ -6,12 +6,16 @@ No value that may be a secret (a URL, a token, a prompt) is repeated: only names
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
 from .model import Mode, Model, Param
+from .values import is_number
 
 LONGEST = 40
 """Characters of a string that a message repeats."""
+_repeatable = re.compile(rf"(?!prsp-|pl-upload-)[A-Za-z0-9_.:+-]{{1,{LONGEST}}}").fullmatch
+"""A word such as a name or a listed value: no URL, no token, no key, no sentence, nothing a terminal would act on."""
 
 
 def kind(value: object) -> str:
@@ -22,7 +26,7 @@ def kind(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"the number {value:.12g}" if value - value == 0 else "a number that is not finite"
+            return f"the number {number(value)}" if is_number(value) else "a number that is not finite"
         case str():
             return "a string"
         case Mapping():
@@ -33,10 +37,15 @@ def kind(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
+def number(value: float) -> str:
+    """A number as short as it can be told."""
+    return str(value) if isinstance(value, int) and abs(value) < 10**15 else f"{value:.12g}"
+
+
 def name(key: object) -> str:
-    """A key or id, quoted, cut, with nothing that a terminal would act on."""
+    """A key or id, quoted; what may be a secret is not repeated."""
     text = str(key)
-    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return repr(text) if _repeatable(text) else "of the name given"
 
 
 def pointer(*parts: object) -> str:
@@ -68,8 +77,8 @@ def elsewhere(key: object, model: Model, mode: Mode) -> str | None:
 
 
 def not_listed(value: str, allowed: Iterable[str]) -> tuple[str, str | None]:
-    """Message and hint for a string that a list does not hold. Long strings are not repeated: they may be anything."""
-    got = f"is {value!r}, none of" if len(value) <= LONGEST and ":/" not in value else "is none of"
+    """Message and hint for a string that a list does not hold."""
+    got = f"is {value!r}, none of" if _repeatable(value) else "is none of"
     return f"{got} {', '.join(allowed)}", closest(value, allowed)
 
 
