@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
 from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from .terminal import Colour, console, paint, say, set_colour
+from .terminal import COLOURS, console, paint, say, set_colour
 
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
@@ -32,7 +31,9 @@ app = App(
     prospec models seedance-2-fast text
     prospec validate requests.ndjson
     prospec conformance run
-    ```""",
+    ```
+
+    Every command takes --color auto, always or never; auto looks at NO_COLOR, FORCE_COLOR and the terminal.""",
     help_format="markdown",
     result_action="return_value",
     exit_on_error=False,
@@ -61,13 +62,17 @@ app.command(
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit code; no exception and no traceback leaves it."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    set_colour(_colour(arguments))
+    arguments, colour = _take_colour(arguments)
+    if colour not in COLOURS:
+        say(f"--color takes {', '.join(COLOURS)}; got {colour!r}", "red")
+        return USAGE
+    set_colour(COLOURS[colour])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # What the terminal's encoding lacks is escaped, not refused.
             stream.reconfigure(errors="backslashreplace")
     try:
-        result = app.meta(arguments, console=console(sys.stdout))
+        result = app(arguments, console=console(sys.stdout))
         sys.stdout.flush()
     except CycloptsError as error:
         known = [word for word in arguments[:1] if word in app]
@@ -90,22 +95,19 @@ def main(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else OK
 
 
-def _colour(arguments: list[str]) -> Colour:
-    """--color, wherever it stands: help is printed before any command runs."""
-    words = [word.removeprefix("--color=") for word in arguments if word.startswith("--color=")]
-    words += [after for word, after in pairwise(arguments) if word == "--color"]
-    return "always" if "always" in words else "never" if "never" in words else "auto"
-
-
-@app.meta.default
-def _launch(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    color: Annotated[
-        Colour, Parameter(help="Colour the output: auto looks at NO_COLOR, FORCE_COLOR, the terminal.")
-    ] = "auto",
-) -> object:
-    set_colour(color)
-    return app(tokens, console=console(sys.stdout))
+def _take_colour(arguments: list[str]) -> tuple[list[str], str]:
+    """The arguments without --color, and what it says, wherever it stands: help is printed before any command runs."""
+    rest: list[str] = []
+    colour = "auto"
+    words = iter(arguments)
+    for word in words:
+        if word == "--color":
+            colour = next(words, "")
+        elif word.startswith("--color="):
+            colour = word.removeprefix("--color=")
+        else:
+            rest.append(word)
+    return rest, colour
 
 
 @app.command

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Colour = Literal["auto", "always", "never"]
+COLOURS: Mapping[str, Colour] = {"auto": "auto", "always": "always", "never": "never"}
 _asked: list[Colour] = ["auto"]
 
 

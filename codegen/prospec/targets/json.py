@@ -26,4 +26,6 @@ def emit(spec: Spec) -> Files:
 
 
 def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # What UTF-8 cannot carry, a lone surrogate, JSON can: as the escape that this error handler writes.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -188,7 +188,7 @@ def _types(spec: Spec) -> str:
         "components": {"schemas": {name: schemas[name] for name in names}},
     }
     made = generate(
-        json.dumps(document),
+        json.dumps(_printable(document)),
         input_file_type=InputFileType.OpenAPI,
         output_model_type=DataModelType.TypingTypedDict,
         target_python_version=PythonVersion.PY_311,
@@ -205,3 +205,18 @@ def _types(spec: Spec) -> str:
     if not isinstance(made, str):
         raise TypeError("datamodel-code-generator was expected to make one module")
     return made
+
+
+def _printable(value: Any) -> Any:
+    """The same document, with what cannot be printed escaped in every description: they become docstrings."""
+    match value:
+        case dict():
+            shown = {name: _printable(item) for name, item in value.items()}
+            if isinstance(value.get("description"), str):
+                text = value["description"]
+                shown["description"] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+            return shown
+        case list():
+            return [_printable(item) for item in value]
+        case _:
+            return value

@@ -77,9 +77,10 @@ def elsewhere(key: object, model: Model, mode: Mode) -> str | None:
 
 
 def not_listed(value: str, allowed: Iterable[str]) -> tuple[str, str | None]:
-    """Message and hint for a string that a list does not hold."""
-    got = f"is {value!r}, none of" if _repeatable(value) else "is none of"
-    return f"{got} {', '.join(allowed)}", closest(value, allowed)
+    """Message and hint for a string that a list does not hold. It is repeated where it resembles a listed one."""
+    hint = closest(value, allowed)
+    got = f"is {value!r}, none of" if hint and _repeatable(value) else "is none of"
+    return f"{got} {', '.join(allowed)}", hint
 
 
 def as_flag(value: object) -> str | None:

@@ -32,9 +32,10 @@ def _cost(model: Model, mode: Mode, params: Mapping[str, Any]) -> Decimal | None
     if price is None or price.quantity is None:
         return None
     effective = {param.name: param.default for param in mode.params} | dict(params)
-    quantity = _number(effective.get(price.quantity))
+    value = effective.get(price.quantity)
+    quantity = _number(value)
     row = next((param for param in mode.params if param.name == price.quantity), None)
-    if quantity is None or row is None or quantity <= 0:
+    if quantity is None or row is None or quantity <= 0 or (row.enum and value not in row.enum):
         return None
     if (row.min is not None and quantity < row.min) or (row.max is not None and quantity > row.max):
         return None
