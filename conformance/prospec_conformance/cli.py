@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
 from prospec.exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from prospec.terminal import Ticker, say
+from prospec.terminal import Ticker, plain, say
 
 if TYPE_CHECKING:
     from prospec.ir import Spec
@@ -105,8 +106,8 @@ def run(
         url = base_url or os.environ.get("PROSPOLABS_BASE_URL")
         if url and (fault or variant):
             raise ValueError("--fault and --variant belong to the embedded mock: leave --base-url out")
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError(f"--base-url {url!r} is no http URL")
+        if url:
+            _check_url(url)
         with _target(url or None, spec, fault, variant) as target:
             return _judge(spec, target, options, report_dir, format)
     except ValueError as error:
@@ -225,7 +226,11 @@ def mock(
 
 def _local_keys() -> dict[str, Any]:
     """What the environment sets of the keys and the webhook secret."""
-    return {name: os.environ[variable] for name, variable in KEYS.items() if os.environ.get(variable)}
+    found = {name: os.environ[variable] for name, variable in KEYS.items() if os.environ.get(variable)}
+    for name, value in found.items():
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ValueError(f"{KEYS[name]} has characters that no header can carry")
+    return found
 
 
 @contextmanager
@@ -277,6 +282,20 @@ def _judge(spec: Spec, target: Target, options: Options, report_dir: Path | None
     code = _exit_code(report)
     say(reports.conclusion(report), "green" if code == OK else "red")
     return code
+
+
+def _check_url(url: str) -> None:
+    """Raises ValueError for what is no plain http URL. A password in it is refused: it would be in every report."""
+    wrong = ValueError(f"--base-url {plain(url.rpartition('@')[2])!r} is no http URL")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise wrong
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("--base-url takes a scheme, a host, a port and a path: no user, no query, no fragment")
 
 
 def _exit_code(report: Report) -> int:

@@ -20,7 +20,7 @@ def explore(
     strategy: SearchStrategy[_Drawn], judge: Callable[[_Drawn], Violation | None], *, count: int, seed_: int
 ) -> None:
     """Judge `count` draws. Raises the first Violation, and whatever `judge` raises."""
-    found: list[Violation] = []
+    ended_by: list[Exception] = []
 
     @seed(seed_)
     @settings(
@@ -32,10 +32,16 @@ def explore(
     )
     @given(strategy)
     def draw(drawn: _Drawn) -> None:
-        violation = None if found else judge(drawn)
-        if violation is not None:
-            found.append(violation)
+        if ended_by:
+            return
+        try:
+            violation = judge(drawn)
+        except Exception as error:
+            # Hypothesis would send the request again to see whether it raises again.
+            ended_by.append(error)
+        else:
+            ended_by.extend([violation] if violation else [])
 
     draw()
-    if found:
-        raise found[0]
+    if ended_by:
+        raise ended_by[0]

@@ -97,6 +97,8 @@ class Implementation:
         self.exchanges: list[Exchange] = []
         self._say = say
         self._full_before_wait = False
+        self.throttled = 0
+        """Requests in a row that the rate limit never let through."""
         # A proxy of the environment has no business between us and a server on this machine.
         local = urlsplit(target.base_url).hostname in LOOPBACK
         self._client = httpx2.Client(timeout=httpx2.Timeout(TIMEOUT_S, connect=10.0), trust_env=not local)
@@ -123,6 +125,8 @@ class Implementation:
             raise
         if exchange.accepted:
             self.ledger.settle(named, exchange.member("cost_usd"), estimate, expected_refusal=expects_refusal)
+            if self.ledger.ceiling_usd is not None:
+                self.balance()
         elif exchange.server_error:
             self.ledger.unsettled(estimate)
         return exchange
@@ -145,6 +149,7 @@ class Implementation:
                 break
             self._wait(exchange)
             exchange = self._send_once(method, path, sent, body, headers)
+        self.throttled = self.throttled + 1 if exchange.status == 429 else 0
         self._keep_pace(exchange)
         return exchange
 
@@ -155,6 +160,12 @@ class Implementation:
             raise NoAnswerError(f"no answer to {method} {path.partition('?')[0]}: {type(error).__name__}") from None
         exchange = Exchange(method, path, headers, sent, answer.status_code, answer.headers, answer.content)
         self.exchanges.append(exchange)
+        return exchange
+
+    def balance(self) -> Exchange:
+        """GET /v1/balance, which is free, and tells the ledger."""
+        exchange = self.send("GET", "/v1/balance")
+        self.ledger.saw_balance(exchange.member("balance_usd"))
         return exchange
 
     def bearer(self, key: str | None = None) -> dict[str, str]:

@@ -100,25 +100,30 @@ def _unquoted(of: tuple[str, ...]) -> int:
 
 
 def _strangers(spec: Spec, param: Param, of: tuple[str, ...]) -> list[str]:
-    """Strings that the list does not hold: nonsense, another case, and what sibling rows of that name take.
+    """Strings that the list does not hold: nonsense, another case, and what sibling rows take.
 
-    Siblings that share values with the row come first: theirs are the likeliest to slip through.
+    Siblings are rows of that name, and rows of another name that have a value in common. Those that share
+    values come first: theirs are the likeliest to slip through.
     """
     lists = {
         other.type.of
         for model in spec.models
         for mode in model.modes
         for other in mode.params
-        if other.name == param.name and isinstance(other.type, Choice)
+        if isinstance(other.type, Choice) and (other.name == param.name or set(other.type.of) & set(of))
     }
     siblings = [value for each in sorted(lists, key=lambda each: (not set(each) & set(of), each)) for value in each]
     cased = [value.swapcase() for value in of if value.swapcase() not in of]
     strangers = [value for value in dict.fromkeys(siblings) if value not in of]
-    return ["no-such-value", f"{of[0]}\n", *cased[:1], *strangers[:3]]
+    cut = [of[0][:-1]] if len(of[0]) > 1 and of[0][:-1] not in of else []
+    between = [f"{_unquoted(of) - 1}s"] if of[0].endswith("s") and of[0][:-1].isdigit() else []
+    return ["no-such-value", f"{of[0]}\n", *cut, *between, *cased[:1], *strangers[:3]]
 
 
 def _no_media(media: str) -> list[str]:
-    return ["not-a-url", URLS[media].replace("https:", "http:"), "pl-upload-", "https://"]
+    """Strings that are no media. A malformed token is not among them: a token is opaque, and may be resolved later."""
+    elsewhere = [URLS[media].replace("https:", scheme) for scheme in ("http:", "ftp:")]
+    return ["not-a-url", *elsewhere, "data:text/plain,x", "https://"]
 
 
 def _sizes(param: Param, size: Size) -> Iterator[Plant]:
@@ -132,6 +137,7 @@ def _sizes(param: Param, size: Size) -> Iterator[Plant]:
     yield Plant(param, "type", {"width": str(side), "height": side}, "/width")
     yield Plant(param, "type", {"width": side, "height": side + 0.5}, "/height")
     yield Plant(param, "multipleOf", {"width": side + 1, "height": side}, "/width")
+    yield Plant(param, "multipleOf", {"width": side + step // 2, "height": side}, "/width")
     yield Plant(param, "multipleOf", {"width": side, "height": side - 1}, "/height")
     yield Plant(param, "maximum", {"width": (high // step + 1) * step, "height": high // step * step}, "/width")
     yield Plant(param, "maximum", {"width": high // step * step, "height": (high // step + 1) * step}, "/height")

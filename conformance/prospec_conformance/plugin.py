@@ -20,7 +20,7 @@ from .probe import Probe, Row, documented_modes, documented_rows
 from .spend import SpendingRefusedError, estimate_usd
 
 UNREACHABLE_AFTER = 3
-"""Requests without an answer, one after the other, after which the run ends."""
+"""Requests without an answer, or never let through by the rate limit, one after the other, that end the run."""
 ENDPOINTS = ("generate", "getGeneration", "initiateUpload", "putUpload", "getBalance")
 """operationIds of openapi.yaml."""
 
@@ -141,7 +141,7 @@ class Plugin:
         self.run.verdicts.append(verdict)
         self.run.on_verdict(verdict)
         self._unanswered = self._unanswered + 1 if isinstance(error, NoAnswerError) else 0
-        if self._unanswered >= UNREACHABLE_AFTER:
+        if max(self._unanswered, self.run.implementation.throttled) >= UNREACHABLE_AFTER:
             self.run.unreachable = True
             item.session.shouldstop = "the target does not answer"
 

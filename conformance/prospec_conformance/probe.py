@@ -100,7 +100,11 @@ class Probe:
         if self._control is None:
             try:
                 self._control = self._send_control()
-            except Exception as error:
+            except NoAnswerError as error:
+                # Silence is one finding, of the test that met it; to the others it is a want.
+                self._control = Inconclusive(f"the control request: {error}")
+                raise
+            except (Inconclusive, SpendingRefusedError) as error:
                 self._control = error
         if isinstance(self._control, Exception):
             raise self._control
@@ -215,7 +219,8 @@ def judge_refusals(probe: Probe, row: Row, judged: Callable[[Plant], bool]) -> N
         level = Level.MUST if Level.MUST in levels else Level.SHOULD
         raise Violation(shown, *(exchange for _, exchange in broken), level=level)
     if answers.ended_by:
-        raise answers.ended_by
+        error, answers.ended_by = answers.ended_by, Inconclusive(str(answers.ended_by))
+        raise error
     for _, exchange in given:
         settle_inconclusive(exchange)
     if not probe.implementation.ledger.may_spend:

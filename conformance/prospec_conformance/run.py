@@ -24,8 +24,8 @@ from .report import Report, as_json
 from .spend import Ledger
 
 SUITE = Path(__file__).parent / "suite"
-FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "SCHEMATHESIS_HOOKS")
-"""Variables by which an environment would steer pytest or schemathesis."""
+FOREIGN = ("PYTEST_", "SCHEMATHESIS_", "HYPOTHESIS_")
+"""Beginnings of the variables by which an environment would steer what runs inside."""
 
 
 class UnreachableError(Exception):
@@ -53,7 +53,8 @@ def run(
     say: Callable[[str], None],
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Report:
-    """Judge the implementation at a target. Raises UnreachableError if nothing answers there.
+    """Judge the implementation at a target. Raises UnreachableError if nothing answers there, ValueError if
+    the models that were asked for have nothing to judge.
 
     A mock costs nothing; anything else costs at most `options.max_spend_usd`.
     """
@@ -63,9 +64,13 @@ def run(
     implementation = Implementation(target, Ledger(spec, None if target.is_mock else options.max_spend_usd), say)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     state = Run(implementation, spec, options.areas, options.models, options.examples, seed, on_verdict)
+    if not state.modes():
+        raise ValueError(
+            f"the documentation names no mode of {', '.join(sorted(options.models or ()))}: nothing to judge"
+        )
     try:
         try:
-            implementation.send("GET", "/v1/balance")
+            implementation.balance()
         except NoAnswerError as error:
             raise UnreachableError(str(error)) from None
         with _isolated():
@@ -91,8 +96,9 @@ def _isolated() -> Iterator[None]:
     """No plugin but ours, no option of the environment, and nothing left in the working folder."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="prospec-") as folder:
-        for name in FOREIGN:
-            os.environ.pop(name, None)
+        for name in before:
+            if name.startswith(FOREIGN):
+                del os.environ[name]
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
         try:

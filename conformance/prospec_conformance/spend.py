@@ -14,6 +14,8 @@ UNPUBLISHED_USD = Decimal(5)
 """Taken for a request without a published price; the dearest sample of the documentation is 3.22."""
 WRONGLY_ACCEPTED = 3
 """Requests of one mode that had to be refused and were accepted, after which the probing of that mode ends."""
+WRONGLY_ACCEPTED_IN_ALL = 10
+"""The same for a whole run without --max-spend."""
 
 
 class SpendingRefusedError(Exception):
@@ -55,6 +57,7 @@ class Ledger:
         self.at_risk_usd = Decimal(0)
         """Of requests whose fate is not known. It counts against the ceiling: one that trusts in luck is none."""
         self.wrongly_accepted: Counter[str] = Counter()
+        self._first_balance: Decimal | None = None
 
     @property
     def may_spend(self) -> bool:
@@ -70,6 +73,10 @@ class Ledger:
                 f"{WRONGLY_ACCEPTED} requests that had to be refused were accepted; no more are sent"
             )
         if not self.may_spend:
+            if expects_refusal and self.wrongly_accepted.total() >= WRONGLY_ACCEPTED_IN_ALL:
+                raise SpendingRefusedError(
+                    f"{WRONGLY_ACCEPTED_IN_ALL} requests were wrongly accepted; no more are sent"
+                )
             if expects_refusal:
                 return estimate
             raise SpendingRefusedError("needs --max-spend: an accepted request costs money")
@@ -89,6 +96,14 @@ class Ledger:
         self.spent_usd += max(Decimal(str(charged)), Decimal(0)) if says else estimate
         if expected_refusal:
             self.wrongly_accepted[_of(request)] += 1
+
+    def saw_balance(self, balance: object) -> None:
+        """Believe the account where it has lost more, since the first balance seen, than the answers named."""
+        if self.ceiling_usd is None or isinstance(balance, bool) or not isinstance(balance, int | float):
+            return
+        left = Decimal(str(balance))
+        self._first_balance = left if self._first_balance is None else self._first_balance
+        self.spent_usd = max(self.spent_usd, self._first_balance - left)
 
     def unsettled(self, estimate: Decimal) -> None:
         """Book a request that was answered with a server error, or not at all."""

@@ -73,6 +73,23 @@ def test_a_key_that_was_never_issued_is_refused(current: Run, field: str) -> Non
     _must_be_401(current, field, current.implementation.bearer(key))
 
 
+@requirement("AUTH-02")
+@fields("a letter less", "a letter more", "another last letter", "another case")
+def test_a_key_that_resembles_a_genuine_one_is_refused(current: Run, field: str) -> None:
+    """A key is compared whole."""
+    key = current.implementation.target.api_key
+    other = "a" if key[-1] != "a" else "b"
+    forged = {
+        "a letter less": key[:-1],
+        "a letter more": f"{key}{other}",
+        "another last letter": f"{key[:-1]}{other}",
+        "another case": key.swapcase(),
+    }[field]
+    if forged == key:
+        raise Inconclusive("the key has no letters")
+    _must_be_401(current, "getBalance", current.implementation.bearer(forged))
+
+
 @requirement("AUTH-03")
 @fields("the bare key", "Basic", "Token", "an empty Bearer")
 def test_a_key_outside_a_bearer_token_is_refused(current: Run, field: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,14 +127,42 @@ def test_a_synchronous_request_waits_for_the_end(synchronous: Exchange) -> None:
         raise Violation(f"status is {_shown(synchronous.member('status'))}", synchronous)
 
 
+@requirement("GEN-06")
+@fields("a synchronous answer")
+def test_model_is_named_at_the_end_too(synchronous: Exchange, field: str) -> None:
+    """model, required, in every response."""
+    _must_echo(synchronous, "model")
+
+
+@requirement("GEN-07")
+@fields("a synchronous answer")
+def test_mode_is_named_at_the_end_too(synchronous: Exchange, field: str) -> None:
+    """mode, required, in every response."""
+    _must_echo(synchronous, "mode")
+
+
+def _must_echo(exchange: Exchange, name: str) -> None:
+    if not exchange.accepted:
+        raise Inconclusive("no synchronous request was accepted")
+    if name in exchange.sent and exchange.member(name) != exchange.sent[name]:
+        raise Violation(f"{name} is {_shown(exchange.member(name))}, asked for was {exchange.sent[name]}", exchange)
+
+
 @requirement("GEN-10")
 @fields("output_url", "cost_usd", "duration_ms")
-def test_a_completed_generation_is_whole(synchronous: Exchange, field: str) -> None:
-    """output_url, cost_usd and duration_ms are required in the response table."""
+def test_a_completed_generation_is_whole(implementation: Implementation, synchronous: Exchange, field: str) -> None:
+    """output_url, cost_usd and duration_ms are required in the response table: in the answer, and when polled."""
     if synchronous.member("status") != "completed":
         raise Inconclusive("no generation was completed")
-    value = synchronous.member(field)
-    present = isinstance(synchronous.json, dict) and field in synchronous.json
+    polled = implementation.send("GET", f"/v1/generations/{synchronous.member('generation_id')}")
+    for exchange in (synchronous, polled):
+        if exchange.member("status") == "completed":
+            _must_be_whole(exchange, field)
+
+
+def _must_be_whole(exchange: Exchange, field: str) -> None:
+    value = exchange.member(field)
+    present = isinstance(exchange.json, dict) and field in exchange.json
     amount = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
     fine = {
         "output_url": isinstance(value, str) and urlsplit(value).scheme in ("https", "http"),
@@ -142,7 +171,7 @@ def test_a_completed_generation_is_whole(synchronous: Exchange, field: str) -> N
     }[field]
     if not fine:
         shown = _shown(value) if present else "absent"
-        raise Violation(f"{field} is {'not a URL' if isinstance(value, str) else shown}", synchronous)
+        raise Violation(f"{field} is {'not a URL' if field == 'output_url' and present else shown}", exchange)
 
 
 @requirement("GEN-04")
@@ -195,9 +224,14 @@ def test_a_request_without_params_is_refused(implementation: Implementation, pai
 @fields("model", "mode", "params")
 def test_members_of_another_type_are_refused(current: Run, field: str) -> None:
     """model and mode are strings, params is an object. Invalid request body: 400."""
-    wrong = {"model": [5, ["x"], {}, None], "mode": [5, ["text"], {}], "params": [5, "x", [], None]}[field]
+    genuine = _request(current)
+    wrong = {
+        "model": [5, ["x"], {}, None],
+        "mode": [5, ["text"], {}],
+        "params": [5, "x", [], None, json.dumps(genuine["params"])],
+    }[field]
     for value in wrong:
-        body = {**_request(current), field: value}
+        body = {**genuine, field: value}
         _must_be_400(current.implementation, body, f"{field} {value!r}")
 
 
@@ -215,7 +249,9 @@ def test_optional_members_of_another_type_are_refused(current: Run, field: str) 
 def test_an_unknown_model_is_refused(current: Run) -> None:
     """Unknown model id: 400."""
     body = _request(current)
-    for id in ("no-such-model", f"{body['model']}x", body["model"][:-1], ""):
+    genuine = body["model"]
+    near = (f"{genuine}x", genuine[:-1], f"x/{genuine}", genuine.upper(), f" {genuine} ", genuine.replace("-", "_"), "")
+    for id in ("no-such-model", *near):
         _must_be_400(current.implementation, {**body, "model": id}, f"the model {id!r}")
 
 
@@ -223,9 +259,14 @@ def test_an_unknown_model_is_refused(current: Run) -> None:
 @modes(lambda model, mode: mode is model.modes[0] and mode.on_wire)
 def test_an_unknown_mode_is_refused(probe: Probe, pair: tuple[Model, Mode]) -> None:
     """Unknown mode: 400. A mode that only the other kind of model has is tried where all modes are known."""
-    model, _ = pair
+    model, mode = pair
     other = "edit" if model.kind == "video" else "text"
-    for id in ("no-such-mode", *([other] if model.modes_order is Evidence.DOCUMENTED else [])):
+    for id in (
+        "no-such-mode",
+        mode.id.upper(),
+        f"{mode.id} ",
+        *([other] if model.modes_order is Evidence.DOCUMENTED else []),
+    ):
         _must_be_400(probe.implementation, {**probe.control_request(), "mode": id}, f"the mode {id!r}")
 
 

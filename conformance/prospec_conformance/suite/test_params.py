@@ -11,7 +11,7 @@ from ..explore import explore
 from ..outcome import Inconclusive, Violation
 from ..plants import ABSENT, Plant, edges
 from ..plugin import Run, modes, requirement, rows
-from ..probe import Probe, Row, inconclusive, judge_refusals, judge_values
+from ..probe import Probe, Row, inconclusive, judge_refusals, judge_values, settle_inconclusive
 from ..strategies import Planted, planted, valid_params
 
 
@@ -84,7 +84,12 @@ def test_what_is_neither_url_nor_token_is_refused(probe: Probe, row: Row) -> Non
 @rows(_takes(Size))
 def test_a_size_that_breaks_the_rules_is_refused(probe: Probe, row: Row) -> None:
     """Integers, multiples, a range, a ratio."""
-    judge_refusals(probe, row, lambda plant: plant.code == "size" or bool(plant.path) or plant.code == "multipleOf")
+    judge_refusals(probe, row, lambda plant: plant.code == "size" or bool(plant.path))
+    # With one side 0 the ratio is broken as well; with both, the smallest side alone refuses it.
+    exchange = probe.refuse({**probe.control_params, row.param.name: {"width": 0, "height": 0}})
+    settle_inconclusive(exchange)
+    if not exchange.refused:
+        raise Violation(f"0 x 0 was answered {exchange.status}", exchange, level=row.level("minimum"))
 
 
 @requirement("PARAM-09")

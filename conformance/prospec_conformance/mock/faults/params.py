@@ -196,15 +196,11 @@ def _wrongly_accepted() -> Iterator[Fault]:
 
     yield fault("PARAM-07-http-accepted", "An http URL is accepted.", _media_as(lambda media: f"(?:{media})|http://.+"))
     yield fault("PARAM-07-any-string-accepted", "Any string is taken for media.", _media_as(lambda _media: r"[\s\S]*"))
-    yield fault(
-        "PARAM-07-any-token-accepted",
-        "Whatever begins like an upload token is taken for one.",
-        _media_as(lambda media: f"(?:{media})|pl-upload-.*"),
-    )
     yield fault("PARAM-07-first-item-only", "Of a list, only the first item is checked.", in_rows(_first_item_only))
 
     yield fault("PARAM-08-any-multiple", "A side need not be a multiple of 16.", _custom_size(_side(multipleOf=1)))
     yield fault("PARAM-08-side-3856", "A side may be 3856.", _custom_size(_side(maximum=3856)))
+    yield fault("PARAM-08-side-0", "A side may be 0.", _custom_size(_side(minimum=0)))
     yield fault(
         "PARAM-08-any-ratio", "A side may be any times the other.", _custom_size(lambda size: size.pop("x-max-ratio"))
     )
