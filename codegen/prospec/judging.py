@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from prospo import Problem, validate
+from prospo.catalog import MODELS
 from prospo.jsontext import MAX_DEPTH, parse
 from prospo.price import cost_usd
 from prospo.problem import NotJSONError
@@ -37,6 +38,7 @@ class Verdict:
     line: int
     model: str | None
     mode: str | None
+    """The one that it was judged by: the first of its model where the request names none."""
     cost_usd: float | None
     problems: tuple[Problem, ...]
 
@@ -135,6 +137,8 @@ def _judge_bytes(task: tuple[str, int, bytes]) -> Verdict:
 def _verdict(file: str, line: int, request: Any, problems: list[Problem]) -> Verdict:
     named = request if isinstance(request, dict) else {}
     model, mode = named.get("model"), named.get("mode")
+    if "mode" not in named and isinstance(model, str) and model in MODELS:
+        mode = MODELS[model].modes[0].id
     cost = None if any(problem.severity == "error" for problem in problems) else cost_usd(request)
     return Verdict(
         file=file,

@@ -74,6 +74,7 @@ def say(message: str, style: Literal["red", "yellow", "green"] | None = None) ->
     codes = {"red": "31", "yellow": "33", "green": "32"}
     if style and coloured(sys.stderr):
         message = f"\033[{codes[style]}m{message}\033[0m"
+    sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
 
 
