@@ -356,7 +356,9 @@ def test_a_python_literal_reads_back_as_its_value(value: object) -> None:
     assert "\n" not in code
 
 
-@pytest.mark.parametrize("value", [Decimal("0.1"), b"x", ["x"], {"x": 1}, {"x"}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [Decimal("0.1"), b"x", ["x"], {"x": 1}, {"x"}, object()], ids=lambda value: type(value).__name__
+)
 def test_what_has_no_python_literal_is_refused(value: object) -> None:
     with pytest.raises(TypeError):
         literal(value)
