@@ -659,6 +659,8 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     made: dict[str, Any] = {"model": model.id, "mode": mode.id, "params": params}
     if not mode.on_wire or (mode is model.modes[0] and draw(st.booleans())):
         del made["mode"]
+    if draw(st.integers(0, 9)) == 9:
+        made["mode"] = draw(words)
     for _ in range(draw(st.integers(0, 3))):
         holder, listed = draw(
             st.sampled_from([(made, list(ENVELOPE)), (params, [param.name for param in mode.params])])
@@ -688,7 +690,7 @@ def test_the_requests_of_these_properties_are_neither_all_valid_nor_all_invalid(
     codes: set[str] = set()
 
     @given(requests())
-    @settings(max_examples=300, derandomize=True, database=None)
+    @settings(max_examples=1000, derandomize=True, database=None)
     def look(judged: dict[str, Any]) -> None:
         seen[is_valid(judged)] += 1
         codes.update(problem.code for problem in validate(judged))
