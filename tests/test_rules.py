@@ -661,6 +661,9 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         del made["mode"]
     if draw(st.integers(0, 9)) == 9:
         made["mode"] = draw(words)
+    listed = [param.name for param in chosen if param.enum]
+    if listed and draw(st.integers(0, 9)) == 9:
+        params[draw(st.sampled_from(listed))] = draw(words)
     for _ in range(draw(st.integers(0, 3))):
         holder, listed = draw(
             st.sampled_from([(made, list(ENVELOPE)), (params, [param.name for param in mode.params])])
