@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 Format = Literal["text", "json"]
 Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
 
-KEYS = {
-    "api_key": "PROSPOLABS_API_KEY",
-    "second_api_key": "PROSPOLABS_SECOND_API_KEY",
-    "webhook_secret": "PROSPOLABS_WEBHOOK_SECRET",
-}
-"""Where the secrets come from: never from an argument, which any process may read."""
-
 conformance = App(name="conformance", help="Test an implementation of the API over HTTP.", help_format="markdown")
 
 
@@ -226,10 +219,12 @@ def mock(
 
 def _local_keys() -> dict[str, Any]:
     """What the environment sets of the keys and the webhook secret."""
-    found = {name: os.environ[variable] for name, variable in KEYS.items() if os.environ.get(variable)}
+    from .mock import ENVIRONMENT
+
+    found = {name: os.environ[variable] for name, variable in ENVIRONMENT.items() if os.environ.get(variable)}
     for name, value in found.items():
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise ValueError(f"{KEYS[name]} has characters that no header can carry")
+            raise ValueError(f"{ENVIRONMENT[name]} has characters that no header can carry")
     return found
 
 
@@ -237,15 +232,16 @@ def _local_keys() -> dict[str, Any]:
 def _target(url: str | None, spec: Spec, faults: tuple[str, ...], variants: tuple[str, ...]) -> Iterator[Target]:
     """The implementation at the URL, or the embedded mock. Raises ValueError for what keeps it from being reached."""
     from .implementation import Target
+    from .mock import ENVIRONMENT, MockConfig, serve
 
     if url is not None:
         found = _local_keys()
         if "api_key" not in found:
-            raise ValueError(f"{KEYS['api_key']} is not set: the suite needs a key of the implementation at {url}")
+            raise ValueError(
+                f"{ENVIRONMENT['api_key']} is not set: the suite needs a key of the implementation at {url}"
+            )
         yield Target(url.rstrip("/"), **found)
         return
-    from .mock import MockConfig, serve
-
     config = MockConfig(faults=frozenset(faults), variants=frozenset(variants))
     with serve(config, spec) as server:
         keys = (config.api_key, config.second_api_key, config.webhook_secret)

@@ -116,7 +116,9 @@ def _strangers(spec: Spec, param: Param, of: tuple[str, ...]) -> list[str]:
     cased = [value.swapcase() for value in of if value.swapcase() not in of]
     strangers = [value for value in dict.fromkeys(siblings) if value not in of]
     cut = [of[0][:-1]] if len(of[0]) > 1 and of[0][:-1] not in of else []
-    between = [f"{_unquoted(of) - 1}s"] if of[0].endswith("s") and of[0][:-1].isdigit() else []
+    seconds = [int(value[:-1]) for value in of if value[:-1].isdigit() and value.endswith("s")]
+    skipped = range(min(seconds, default=0), max(seconds, default=0))
+    between = [value for value in (f"{second}s" for second in skipped) if value not in of][:1]
     return ["no-such-value", f"{of[0]}\n", *cut, *between, *cased[:1], *strangers[:3]]
 
 

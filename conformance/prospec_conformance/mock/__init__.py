@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .config import MockConfig
 from .faults import FAULTS, Fault
-from .server import Running, run, serve
+from .server import ENVIRONMENT, Running, run, serve
 from .variants import VARIANTS, Variant
 
-__all__ = ["FAULTS", "VARIANTS", "Fault", "MockConfig", "Running", "Variant", "run", "serve"]
+__all__ = ["ENVIRONMENT", "FAULTS", "VARIANTS", "Fault", "MockConfig", "Running", "Variant", "run", "serve"]

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "second_api_key": "PROSPOLABS_SECOND_API_KEY",
     "webhook_secret": "PROSPOLABS_WEBHOOK_SECRET",
 }
+"""Where the secrets come from: never from an argument, which any process may read."""
 
 
 @dataclass(frozen=True, slots=True)
