@@ -171,7 +171,7 @@ def mock(
     balance
         USD that each account starts with.
     rate_limit
-        Requests a minute; 60 unless given, 0 for no limit.
+        Requests a minute; the documented 60 unless given, 0 for no limit.
     processing_s
         How long a generation takes, in seconds.
     fault
@@ -183,7 +183,7 @@ def mock(
     """
     from dataclasses import replace
 
-    from prospec.loader import SpecError
+    from prospec.loader import SpecError, load
 
     from .mock import FAULTS, VARIANTS, MockConfig
     from .mock import run as serve_until_stopped
@@ -195,7 +195,8 @@ def mock(
             print(f"{id}: variant: {alternative.statement}")
         return OK
     try:
-        limit = {None: 60, 0: None}.get(rate_limit, rate_limit)
+        spec = load()
+        limit = spec.service.requests_per_minute if rate_limit is None else rate_limit or None
         config = MockConfig(
             host=host,
             port=port,
@@ -207,7 +208,7 @@ def mock(
         if balance is not None:
             config = replace(config, balance_usd=_usd(balance))
         config = replace(config, **_local_keys())
-        serve_until_stopped(config)
+        serve_until_stopped(config, spec)
     except (ValueError, SpecError) as error:
         say(str(error), "red")
         return USAGE

@@ -82,12 +82,12 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
             thread.join()
 
 
-def run(config: MockConfig) -> None:
+def run(config: MockConfig, spec: Spec | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Stdout gets the base URL alone; stderr those keys that the environment lacks."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with serve(config) as running:
+        with serve(config, spec) as running:
             print(running.base_url, flush=True)
             for field, variable in ENVIRONMENT.items():
                 value = getattr(config, field)
