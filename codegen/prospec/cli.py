@@ -30,6 +30,8 @@ app = App(
     ```
     prospec models seedance-2-fast text
     prospec validate requests.ndjson
+    prospec quote requests.ndjson
+    prospec explain additionalProperties
     prospec conformance run
     ```
 
@@ -122,12 +124,14 @@ def codegen(
     ```
     prospec codegen
     prospec codegen python --check
+    prospec codegen pydantic --out models
     ```
 
     Parameters
     ----------
     targets
-        What to make: json, python. All of them when none is named.
+        What to make: json, python, or pydantic (models of requests and answers, for those who want them). json and
+        python when none is named.
     check
         Write nothing; name each file that is not current, and exit 1 if there is one.
     spec
@@ -137,11 +141,12 @@ def codegen(
     """
     from .loader import SpecError, load
     from .output import compare, write
-    from .targets import TARGETS
+    from .targets import OPTIONAL, TARGETS
 
-    unknown = [target for target in targets if target not in TARGETS]
+    known = {**TARGETS, **OPTIONAL}
+    unknown = [target for target in targets if target not in known]
     if unknown:
-        say(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}", "red")
+        say(f"no target {unknown[0]!r}; there are {', '.join(known)}", "red")
         return USAGE
     try:
         loaded = load(spec)
@@ -150,7 +155,7 @@ def codegen(
         return USAGE
     stale = 0
     for target in targets or TARGETS:
-        files = TARGETS[target](loaded)
+        files = known[target](loaded)
         folder = out / target
         try:
             differences = compare(files, folder) if check else write(files, folder)
@@ -231,11 +236,65 @@ def validate(
     """
     from . import judging
 
-    for file in files:
-        if file.startswith("-") and file != "-":
-            say(f"Unknown option: {file}. A file of that name is ./{file}.\nSee `prospec validate --help`.", "red")
-            return USAGE
+    if not _are_files(files, "validate"):
+        return USAGE
     if jobs < 1:
         say("--jobs takes a number from 1 up", "red")
         return USAGE
     return judging.run(files or ("-",), strict=strict, format=format, jobs=jobs)
+
+
+@app.command
+def quote(
+    *files: Annotated[str, Parameter(allow_leading_hyphen=True)], format: Literal["text", "json"] = "text"
+) -> int:
+    """Say what requests would cost, and which part of that is documented.
+
+    ```
+    prospec quote requests.ndjson
+    echo '{"model": "kling-o3", "params": {"prompt": "x"}}' | prospec quote -
+    ```
+
+    A range is what the documentation leaves open. Nothing is sent. Exit code 1 if a request is invalid.
+
+    Parameters
+    ----------
+    files
+        As for `prospec validate`.
+    format
+        text for people, json (an object a request) for programs.
+    """
+    from . import quoting
+
+    return quoting.run(files or ("-",), format=format) if _are_files(files, "quote") else USAGE
+
+
+def _are_files(files: tuple[str, ...], command: str) -> bool:
+    """Whether none of them is a misspelt option."""
+    for file in files:
+        if file.startswith("-") and file != "-":
+            say(f"Unknown option: {file}. A file of that name is ./{file}.\nSee `prospec {command} --help`.", "red")
+            return False
+    return True
+
+
+@app.command
+def explain(*ids: str, format: Literal["text", "json"] = "text") -> int:
+    """Explain a code of a problem, a requirement of the API, or a gap of its documentation. Offline.
+
+    ```
+    prospec explain additionalProperties
+    prospec explain PARAM-05 GAP-31
+    prospec explain
+    ```
+
+    Parameters
+    ----------
+    ids
+        Codes, requirements and gaps; all of them are listed when none is named.
+    format
+        text for people, json for programs.
+    """
+    from . import explaining
+
+    return explaining.run(ids, format=format)

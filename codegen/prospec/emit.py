@@ -28,10 +28,10 @@ Files = dict[str, str]
 
 
 def emit(spec: Spec, target: str) -> Files:
-    """The files of one target. Raises KeyError for a target that TARGETS does not hold."""
-    from .targets import TARGETS
+    """The files of one target. Raises KeyError for one that there is not."""
+    from .targets import OPTIONAL, TARGETS
 
-    return TARGETS[target](spec)
+    return {**TARGETS, **OPTIONAL}[target](spec)
 
 
 def render(target: str, filters: Mapping[str, Callable[..., Any]], context: Mapping[str, Any]) -> Files:

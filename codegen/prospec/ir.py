@@ -152,7 +152,10 @@ class Rate:
     """USD a unit, for requests whose effective params equal every pair of `when`."""
 
     when: tuple[tuple[str, str | bool], ...]
-    usd: Decimal
+    low: Decimal
+    high: Decimal
+    """Above `low` where the documentation leaves a range."""
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +165,18 @@ class Price:
     unit: Literal["second", "image"]
     quantity: str | None
     """The param that counts the units; None where only the provider can know (the length of an uploaded clip)."""
+    quantity_evidence: Evidence
+    """How well it is known that several units cost several times one."""
     evidence: Evidence
     source: str
     rates: tuple[Rate, ...]
+    inferred: tuple[str, ...]
+    """Params of `when` whose effect on the price is inferred: what is documented is the range over their values."""
+    longest_by: str | None
+    longest: tuple[tuple[str, int], ...]
+    """Where no param counts the units: the most there can be, by the value of the param `longest_by`."""
+    gaps: tuple[str, ...]
+    """Entries of gaps.toml that leave the price open."""
     note: str | None
 
 
@@ -252,10 +264,21 @@ class Requirement:
     needs: tuple[str, ...]
     """Capabilities beyond a URL and a key."""
     gap: str | None
+    unverifiable: str | None
+    """Why no program can check it; None where one can."""
 
     @property
     def area(self) -> str:
         return self.id.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one source says, or does not say."""
+
+    says: str
+    source: str
+    """A section of the documentation, or a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +287,40 @@ class Gap:
 
     id: str
     topic: str
-    sides: tuple[str, ...]
+    sides: tuple[Side, ...]
     reading: str
+    affects: str
+    """Whom or what it bears on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code that a validator's problem may bear."""
+
+    id: str
+    means: str
+    example: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What another API, or a person, calls a thing of this one. No fact of the API: it serves suggestions alone."""
+
+    name: str
+    """In lower-case letters and digits alone, as `fold` of the bindings makes it."""
+    means: tuple[str, ...]
+    """Names or values of this API, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    models: tuple[Alias, ...]
+    modes: tuple[Alias, ...]
+    params: tuple[Alias, ...]
+    values: tuple[Alias, ...]
+    members: tuple[Alias, ...]
+    """Members of the envelope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,14 +332,27 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """Hand-written truth, as the files of vectors/ have it: it is passed on, and judged by tests alone."""
+
+    requests: tuple[dict[str, Any], ...]
+    webhooks: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """All of spec/."""
 
     models: tuple[Model, ...]
     service: Service
+    sections: tuple[str, ...]
+    """The headings of the provider's documentation, in its order."""
     requirements: tuple[Requirement, ...]
     gaps: tuple[Gap, ...]
+    codes: tuple[Code, ...]
+    aliases: Aliases
     examples: tuple[Example, ...]
+    vectors: Vectors
     openapi: dict[str, Any]
     """The envelope document as read. Readers that change it work on a copy."""
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal
 from prospo import Problem, validate
 from prospo.catalog import MODELS
 from prospo.jsontext import MAX_DEPTH, parse
-from prospo.price import cost_usd
+from prospo.price import Quote, estimate
 from prospo.problem import NotJSONError
 
 from .exits import FINDINGS, NOTHING_RAN, OK, USAGE
@@ -39,8 +39,14 @@ class Verdict:
     model: str | None
     mode: str | None
     """The one that it was judged by: the first of its model where the request names none."""
-    cost_usd: float | None
     problems: tuple[Problem, ...]
+    quote: Quote | None
+    """What the request costs; None for one that would be refused."""
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The one figure that is most likely, where there is one."""
+        return None if self.quote is None or self.quote.usd is None else float(self.quote.usd)
 
     @property
     def valid(self) -> bool:
@@ -52,27 +58,37 @@ def run(files: Sequence[str], *, strict: bool, format: Literal["text", "json", "
     seen: Counter[str] = Counter()
     annotations = _Annotations()
     show = {"text": _text, "json": _json, "github": annotations.show}[format]
+    for found in verdicts(files, seen, jobs):
+        verdict = _strictly(found) if strict else found
+        seen["invalid"] += not verdict.valid
+        show(verdict, seen)
+    annotations.finish(seen)
+    warnings = f", {seen['warning']} warnings" if seen["warning"] else ""
+    invalid = seen["invalid"]
+    say(f"{seen['requests']:,} requests, {invalid:,} invalid{warnings}", "red" if invalid else "green")
+    return exit_code(seen)
+
+
+def verdicts(files: Sequence[str], seen: Counter[str], jobs: int = 1) -> Iterator[Verdict]:
+    """Every request of every file, judged, in order. A file that cannot be read is told, and ends nothing."""
     for file in files:
         try:
-            for found in _judge_file(file, jobs):
-                verdict = _strictly(found) if strict else found
+            for verdict in _judge_file(file, jobs):
                 seen["requests"] += 1
-                seen["invalid"] += not verdict.valid
-                show(verdict, seen)
+                yield verdict
         except BrokenPipeError:
             raise
         except OSError as error:
             say(f"{plain(file)}: cannot be read: {error.strerror}", "red")
             seen["unreadable"] += 1
-    annotations.finish(seen)
-    warnings = f", {seen['warning']} warnings" if seen["warning"] else ""
-    invalid = seen["invalid"]
-    say(f"{seen['requests']:,} requests, {invalid:,} invalid{warnings}", "red" if invalid else "green")
+
+
+def exit_code(seen: Counter[str]) -> int:
     if seen["unreadable"]:
         return USAGE
     if not seen["requests"]:
         return NOTHING_RAN
-    return FINDINGS if invalid else OK
+    return FINDINGS if seen["invalid"] else OK
 
 
 def _judge_file(file: str, jobs: int) -> Iterator[Verdict]:
@@ -130,7 +146,7 @@ def _judge_bytes(task: tuple[str, int, bytes]) -> Verdict:
         request = parse(data)
     except NotJSONError as error:
         problem = Problem("", "json", "error", "documented", f"not a JSON value: {error}")
-        return Verdict(file, line, None, None, None, (problem,))
+        return Verdict(file, line, None, None, (problem,), None)
     return _verdict(file, line, request, validate(request))
 
 
@@ -139,14 +155,14 @@ def _verdict(file: str, line: int, request: Any, problems: list[Problem]) -> Ver
     model, mode = named.get("model"), named.get("mode")
     if "mode" not in named and isinstance(model, str) and model in MODELS:
         mode = MODELS[model].modes[0].id
-    cost = None if any(problem.severity == "error" for problem in problems) else cost_usd(request)
+    is_refused = any(problem.severity == "error" for problem in problems)
     return Verdict(
         file=file,
         line=line,
         model=model if isinstance(model, str) else None,
         mode=mode if isinstance(mode, str) else None,
-        cost_usd=None if cost is None else float(cost),
         problems=tuple(problems),
+        quote=None if is_refused else estimate(request),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from prospo.model import Mode, Model, Param, Price
+from prospo.model import Mode, Model, Param, Price, Rate
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -28,9 +28,15 @@ def _model(model: Model, only: str | None) -> dict[str, Any]:
 
 
 def _price(price: Price) -> dict[str, Any]:
-    rates = [{"when": dict(rate.when), "usd": float(rate.usd)} for rate in price.rates]
-    known = {"unit": price.unit, "quantity": price.quantity, "evidence": price.evidence, "rates": rates}
-    return {name: value for name, value in {**known, "note": price.note}.items() if value is not None}
+    known = {"unit": price.unit, "quantity": price.quantity, "evidence": price.evidence, "source": price.source}
+    rest = {"rates": [_rate(rate) for rate in price.rates], "gaps": price.gaps or None, "note": price.note}
+    return {name: value for name, value in {**known, **rest}.items() if value is not None}
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    """One figure, or both ends of a range."""
+    usd = {"low": float(rate.low), "high": float(rate.high)} if rate.low != rate.high else {"usd": float(rate.low)}
+    return {"when": dict(rate.when), **usd, "evidence": rate.evidence}
 
 
 def _mode(mode: Mode) -> dict[str, Any]:
@@ -56,7 +62,7 @@ def table(models: Sequence[Model]) -> Table:
 def _from(price: Price | None) -> str:
     if price is None:
         return "not published"
-    return f"from {min((rate.usd for rate in price.rates), key=float)} USD a {price.unit}"
+    return f"from {min(rate.low for rate in price.rates)} USD a {price.unit}"
 
 
 def page(model: Model, only: str | None) -> Group:
@@ -74,7 +80,8 @@ def page(model: Model, only: str | None) -> Group:
 
 def _rates(price: Price) -> str:
     rates = [
-        f"{rate.usd} USD a {price.unit}" + "".join(f", {name} {_shown(value)}" for name, value in rate.when)
+        f"{rate.low}{f' to {rate.high}' if rate.low != rate.high else ''} USD a {price.unit}"
+        + "".join(f", {name} {_shown(value)}" for name, value in rate.when)
         for rate in price.rates
     ]
     return "; ".join(rates + ([price.note] if price.note else []))

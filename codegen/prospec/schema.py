@@ -173,11 +173,12 @@ def type_name(*ids: str) -> str:
 def bundle(spec: Spec, *, strict: bool) -> Schema:
     """One OpenAPI 3.1 document: the envelopes as they stand, and a schema a (model, mode) in the place of `params`.
 
-    The request is a union by model, and within a model by mode, each branch told from the others by constants.
+    The request is a union by model, and within a model by mode, each branch told from the others by constants. There
+    is no `discriminator`: it could name the model alone, and Redoc then leaves out the modes and all their params.
     """
     document: Schema = copy.deepcopy(spec.openapi)
     schemas: Schema = document["components"]["schemas"]
-    models: Schema = {}
+    unions = []
     for model in spec.models:
         branches = []
         for mode in model.modes:
@@ -188,12 +189,15 @@ def bundle(spec: Spec, *, strict: bool) -> Schema:
             request["properties"]["params"] = {"$ref": f"#/components/schemas/{name}Params"}
             schemas[f"{name}Request"] = request
             branches.append({"$ref": f"#/components/schemas/{name}Request"})
+        if len(branches) == 1:
+            unions += branches
+            continue
+        # No `oneOf`: to a linter, a property that one branch may omit, as the first mode may, tells nothing apart.
         name = f"{type_name(model.id)}Request"
-        schemas[name] = {"description": f"{model.name}, one branch a mode.", "oneOf": branches}
-        models[model.id] = f"#/components/schemas/{name}"
+        schemas[name] = {"description": f"{model.name}, one branch a mode.", "anyOf": branches}
+        unions.append({"$ref": f"#/components/schemas/{name}"})
     schemas["GenerateRequest"] = {
         "description": spec.openapi["components"]["schemas"]["GenerateRequest"].get("description", ""),
-        "oneOf": [{"$ref": reference} for reference in models.values()],
-        "discriminator": {"propertyName": "model", "mapping": models},
+        "oneOf": unions,
     }
     return document

@@ -60,7 +60,7 @@ def run(
     max_spend
         USD that accepted requests may cost. Without it nothing is sent that should be accepted.
     only
-        Areas of requirements, separated by commas: AUTH, GEN, PARAM, ERR.
+        Areas of requirements, separated by commas, such as AUTH,ERR.
     models
         Model ids, separated by commas.
     examples
@@ -81,7 +81,7 @@ def run(
     from .run import Options
 
     try:
-        spec = load()
+        spec = load(vectors=False)
     except SpecError as error:
         say(str(error), "red")
         return USAGE
@@ -129,7 +129,7 @@ def list_(*, only: str | None = None, format: Format = "text") -> int:
     from .mock import FAULTS
 
     try:
-        spec = load()
+        spec = load(vectors=False)
         areas = _chosen(only, {requirement.area for requirement in spec.requirements}, "area")
     except (SpecError, ValueError) as error:
         say(str(error), "red")
@@ -137,7 +137,7 @@ def list_(*, only: str | None = None, format: Format = "text") -> int:
     shown = [each for each in spec.requirements if areas is None or each.area in areas]
     proofs = {each.id: [id for id, fault in FAULTS.items() if fault.requirement == each.id] for each in shown}
     if format == "json":
-        names = ("id", "level", "area", "statement", "section", "cost", "needs", "gap")
+        names = ("id", "level", "area", "statement", "section", "cost", "needs", "gap", "unverifiable")
         listed = [{name: getattr(each, name) for name in names} | {"proven_by": proofs[each.id]} for each in shown]
         print(json.dumps(listed, indent=2))
         return OK
@@ -145,7 +145,8 @@ def list_(*, only: str | None = None, format: Format = "text") -> int:
         needs = f", needs {', '.join(each.needs)}" if each.needs else ""
         gap = f", {each.gap}" if each.gap else ""
         print(f"{each.id:8} {each.level:6} {each.statement}")
-        print(f"{'':15} {each.section}{gap}; {each.cost}{needs}; faults: {len(proofs[each.id])}")
+        proof = f"by no program: {each.unverifiable}" if each.unverifiable else f"faults: {len(proofs[each.id])}"
+        print(f"{'':15} {each.section}{gap}; {each.cost}{needs}; {proof}")
     return OK
 
 
@@ -195,7 +196,7 @@ def mock(
             print(f"{id}: variant: {alternative.statement}")
         return OK
     try:
-        spec = load()
+        spec = load(vectors=False)
         limit = spec.service.requests_per_minute if rate_limit is None else rate_limit or None
         config = MockConfig(
             host=host,

@@ -6,7 +6,7 @@ Here live no I/O and no checks.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,10 +62,18 @@ class Summed:
     requirement: Requirement
     outcome: Outcome
     verdicts: tuple[Verdict, ...]
+    is_checked: bool = True
+    """Whether the suite has a check for it."""
 
     @property
     def reason(self) -> str | None:
-        """The reasons of the verdicts that made the outcome, each once."""
+        """The reasons of the verdicts that made the outcome, each once; without a verdict, why there is none."""
+        if self.requirement.unverifiable:
+            return f"no program can check it: {self.requirement.unverifiable}"
+        if not self.is_checked:
+            return "the suite has no check for it yet"
+        if not self.verdicts:
+            return "nothing that was asked for bears on it, or the run ended before"
         reasons = [
             f"{verdict.where}: {verdict.reason}" if verdict.where else verdict.reason
             for verdict in self.verdicts
@@ -74,16 +82,19 @@ class Summed:
         return "; ".join(dict.fromkeys(reasons)) or None
 
 
-def summed(requirements: Iterable[Requirement], verdicts: Iterable[Verdict]) -> list[Summed]:
-    """The outcome of each requirement that was judged, in the order of the list of requirements."""
+def summed(requirements: Iterable[Requirement], verdicts: Iterable[Verdict], checked: Set[str]) -> list[Summed]:
+    """The outcome of each requirement, in their order; those that were not judged are skipped.
+
+    `checked` are the ids that the suite has a check for.
+    """
     by_id: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         by_id.setdefault(verdict.requirement, []).append(verdict)
-    return [
-        Summed(requirement, worst(verdict.outcome for verdict in by_id[requirement.id]), tuple(by_id[requirement.id]))
-        for requirement in requirements
-        if requirement.id in by_id
-    ]
+    out = []
+    for requirement in requirements:
+        of = tuple(by_id.get(requirement.id, ()))
+        out.append(Summed(requirement, worst(verdict.outcome for verdict in of), of, requirement.id in checked))
+    return out
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

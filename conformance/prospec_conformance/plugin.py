@@ -38,6 +38,8 @@ class Run:
     on_verdict: Callable[[Verdict], None]
     verdicts: list[Verdict] = field(default_factory=list)
     unreachable: bool = False
+    checked: set[str] = field(default_factory=set)
+    """The requirements that the suite has a check for, judged in this run or not."""
     probes: dict[tuple[str, str], Probe] = field(default_factory=dict)
 
     def probe(self, model: Model, mode: Mode) -> Probe:
@@ -113,6 +115,7 @@ class Plugin:
             metafunc.parametrize("field", marks["fields"].args)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.run.checked |= {_id(item) for item in items}
         wanted = [item for item in items if self.run.areas is None or _id(item).partition("-")[0] in self.run.areas]
         wanted = [item for item in wanted if "NOTSET" not in item.name]
         items[:] = sorted(wanted, key=lambda item: item.get_closest_marker("last") is not None)

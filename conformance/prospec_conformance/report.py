@@ -79,6 +79,7 @@ def _requirement(each: Summed, target: Target) -> dict[str, Any]:
         "statement": requirement.statement,
         "source": requirement.section,
         "gap": requirement.gap,
+        "unverifiable": requirement.unverifiable,
         "outcome": each.outcome,
         "reason": redact(each.reason, target) if each.reason else None,
         "evidence": [exchange_as_json(exchange, target) for exchange in shown[:3]],
@@ -122,12 +123,26 @@ def as_text(report: Report) -> str:
     """The verdict of each requirement, a line each, and under a finding where it was found."""
     lines = []
     for each in report.summed:
+        if not each.is_checked:
+            continue
         count = Counter(verdict.outcome for verdict in each.verdicts)
         places = ", ".join(f"{count[outcome]} {outcome}" for outcome in WORST_FIRST if count[outcome])
         lines.append(f"{each.outcome:7} {each.requirement.id:8} {each.requirement.statement} ({places})")
         if each.outcome != "passed":
             lines += _findings(each, report.target)
-    return "\n".join(lines)
+    return "\n".join(lines + _unjudged(report))
+
+
+def _unjudged(report: Report) -> list[str]:
+    """The requirements that the suite cannot judge, by area."""
+    lines = []
+    for why, is_beyond in (("no check yet", False), ("checked by no program", True)):
+        left = [each.requirement for each in report.summed if not each.is_checked]
+        ids = [each.id for each in left if bool(each.unverifiable) is is_beyond]
+        if ids:
+            areas = Counter(id.partition("-")[0] for id in ids)
+            lines.append(f"{why}: {', '.join(f'{area} {count}' for area, count in areas.items())}")
+    return lines
 
 
 def _findings(each: Summed, target: Target) -> Sequence[str]:
@@ -150,7 +165,10 @@ def _plain(text: str) -> str:
 
 def conclusion(report: Report) -> str:
     """One line."""
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
+    judged = Counter(each.outcome for each in report.summed if each.is_checked)
+    counts = ", ".join(f"{judged[outcome]} {outcome}" for outcome in report.counts if judged[outcome])
+    if unjudged := sum(1 for each in report.summed if not each.is_checked):
+        counts = f"{counts or 'nothing judged'}; {unjudged} requirements not judged"
     money = f", {report.spend_usd:.2f} USD spent" if report.spend_usd else ""
     unfinished = "" if report.complete else " The run was not finished."
     return f"{counts}; {report.requests} requests in {report.seconds:.1f} s{money}.{unfinished}"

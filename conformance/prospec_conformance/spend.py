@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from prospec.ir import Choice, Number, Spec, Type
-from prospo.price import cost_usd
+from prospo.price import estimate
 
 UNPUBLISHED_USD = Decimal(5)
 """Taken for a request without a published price; the dearest sample of the documentation is 3.22."""
@@ -25,15 +25,17 @@ class SpendingRefusedError(Exception):
 def estimate_usd(spec: Spec, request: Mapping[str, Any]) -> Decimal:
     """The most that a request may cost if it is accepted, rightly or not."""
     model = spec.model(str(request.get("model")))
-    if model is None or model.price is None or model.price.quantity is None:
+    if model is None or model.price is None:
         return UNPUBLISHED_USD
     whole = isinstance(request.get("params"), Mapping) and isinstance(request.get("mode", ""), str)
-    exact = cost_usd(request) if whole else None
-    if exact is not None:
-        return exact
+    most = estimate(request).high_usd if whole else None
+    if most is not None:
+        return most
+    if model.price.quantity is None:
+        return UNPUBLISHED_USD
     rows = [mode.param(model.price.quantity) for mode in model.modes]
-    most = max((_most(row.type) for row in rows if row), default=Decimal(1))
-    return max(rate.usd for rate in model.price.rates) * most
+    units = max((_most(row.type) for row in rows if row), default=Decimal(1))
+    return max(rate.high for rate in model.price.rates) * units
 
 
 def _most(quantity: Type) -> Decimal:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 
 from ..emit import Files
 from ..ir import Spec
-from . import json, python
+from . import json, pydantic, python
 
 TARGETS: Mapping[str, Callable[[Spec], Files]] = {"json": json.emit, "python": python.emit}
+"""What `codegen` makes when no target is named, and what is committed."""
+OPTIONAL: Mapping[str, Callable[[Spec], Files]] = {"pydantic": pydantic.emit}
+"""What it makes only when it is named."""

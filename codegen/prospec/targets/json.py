@@ -1,8 +1,9 @@
-"""The target `json`: what any language can read. The bundled OpenAPI document and a JSON Schema a (model, mode)."""
+"""The target `json`, for any language: the bundled OpenAPI document, a JSON Schema a (model, mode), the vectors."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ..emit import Files
@@ -22,10 +23,20 @@ def emit(spec: Spec) -> Files:
                 **request_schema(spec, model, mode, strict=strict),
             }
             out[f"schemas/{model.id}.{mode.id}{suffix}"] = _text(schema)
+    requests, webhooks = _lines(spec.vectors.requests), _lines(spec.vectors.webhooks)
+    out["vectors.json"] = f'{{"requests": {requests},\n"webhooks": {webhooks}}}\n'
     return out
 
 
 def _text(document: dict[str, Any]) -> str:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # What UTF-8 cannot carry, a lone surrogate, JSON can: as the escape that this error handler writes.
+    return _carried(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _lines(vectors: Sequence[dict[str, Any]]) -> str:
+    """A vector a line, in ASCII: some are hostile to editors."""
+    return "[\n" + ",\n".join(json.dumps(vector, ensure_ascii=True, allow_nan=False) for vector in vectors) + "\n]"
+
+
+def _carried(text: str) -> str:
+    """What UTF-8 cannot carry, a lone surrogate, JSON can: as the escape that this error handler writes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -7,6 +7,8 @@ import keyword
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from decimal import Decimal
 from typing import Any, assert_never
 
 from ..emit import HEADER, Code, Files, render
@@ -40,13 +42,15 @@ def emit(spec: Spec) -> Files:
     filters: dict[str, Callable[..., Any]] = {
         "lit": literal,
         "fields": fields,
-        "string": str,
+        "word": lambda word: literal(str(word)),
+        "cited_by": lambda gap: cited_by(spec, gap.id),
         "example": lambda mode, model: json.dumps(example_request(spec, model, mode), ensure_ascii=False),
     }
     context = {
         "header": Code(HEADER),
         "spec": spec,
         "modes": [_check(model, mode) for model, mode in pairs(spec)],
+        "aliases": [(each.name, getattr(spec.aliases, each.name)) for each in fields_of(spec.aliases)],
         "envelope": tuple(spec.openapi["components"]["schemas"]["GenerateRequest"]["properties"]),
     }
     out = render("python", filters, context)
@@ -61,6 +65,8 @@ def literal(value: object) -> Code:
             raise TypeError(f"no literal for {value}")
         case None | bool() | int() | float():
             return Code(repr(value))
+        case Decimal():
+            return Code(f"Decimal({str(value)!r})")
         case Evidence():
             return Code(repr(str(value)))
         case str():
@@ -129,6 +135,15 @@ def _constraints(type: Type) -> dict[str, Any]:
             assert_never(type)
 
 
+def cited_by(spec: Spec, gap: str) -> tuple[str, ...]:
+    """What rests on a gap: requirements by id, params and prices by where they stand."""
+    found = [requirement.id for requirement in spec.requirements if requirement.gap == gap]
+    found += [f"{model.id} price" for model in spec.models if model.price and gap in model.price.gaps]
+    for model, mode in pairs(spec):
+        found += [f"{model.id} {mode.id} {param.name}" for param in mode.params if gap in dict(param.gaps).values()]
+    return tuple(found)
+
+
 def _check(model: Model, mode: Mode) -> Check:
     """The documented rules of one mode: what is only inferred or assumed refuses nothing."""
     binding = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
@@ -188,7 +203,7 @@ def _types(spec: Spec) -> str:
         "components": {"schemas": {name: schemas[name] for name in names}},
     }
     made = generate(
-        json.dumps(_printable(document)),
+        json.dumps(printable(document)),
         input_file_type=InputFileType.OpenAPI,
         output_model_type=DataModelType.TypingTypedDict,
         target_python_version=PythonVersion.PY_311,
@@ -207,16 +222,16 @@ def _types(spec: Spec) -> str:
     return made
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """The same document, with what cannot be printed escaped in every description: they become docstrings."""
     match value:
         case dict():
-            shown = {name: _printable(item) for name, item in value.items()}
+            shown = {name: printable(item) for name, item in value.items()}
             if isinstance(value.get("description"), str):
                 text = value["description"]
                 shown["description"] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
             return shown
         case list():
-            return [_printable(item) for item in value]
+            return [printable(item) for item in value]
         case _:
             return value

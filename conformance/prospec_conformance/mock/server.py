@@ -53,7 +53,7 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
 
     with _listening(config) as listener:
         base_url = _base_url(config.host, listener.getsockname()[1])
-        app = create_app(config, load() if spec is None else spec, clock)
+        app = create_app(config, load(vectors=False) if spec is None else spec, clock)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,

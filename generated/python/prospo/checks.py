@@ -147,18 +147,6 @@ def nano_banana_2__edit(params: Mapping[str, Any]) -> bool:
     return params.keys() <= {'prompt', 'image_urls', 'aspect_ratio', 'resolution', 'num_images', 'output_format', 'safety_tolerance', 'enable_web_search', 'seed'}
 
 
-def seedance_2__text(params: Mapping[str, Any]) -> bool:
-    return True
-
-
-def seedance_2__image(params: Mapping[str, Any]) -> bool:
-    return True
-
-
-def seedance_2__reference(params: Mapping[str, Any]) -> bool:
-    return params.keys() <= {'prompt', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed', 'image_urls', 'video_urls', 'audio_urls'}
-
-
 def seedance_2_fast__text(params: Mapping[str, Any]) -> bool:
     value = params.get('prompt')
     if not isinstance(value, str):
@@ -206,6 +194,18 @@ def seedance_2_fast__reference(params: Mapping[str, Any]) -> bool:
     return params.keys() <= {'prompt', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed', 'image_urls', 'video_urls', 'audio_urls'}
 
 
+def seedance_2__text(params: Mapping[str, Any]) -> bool:
+    return True
+
+
+def seedance_2__image(params: Mapping[str, Any]) -> bool:
+    return True
+
+
+def seedance_2__reference(params: Mapping[str, Any]) -> bool:
+    return params.keys() <= {'prompt', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed', 'image_urls', 'video_urls', 'audio_urls'}
+
+
 def seedream_5_lite__generate(params: Mapping[str, Any]) -> bool:
     value = params.get('prompt')
     if not isinstance(value, str):
@@ -234,18 +234,6 @@ def seedream_5_lite__edit(params: Mapping[str, Any]) -> bool:
     if not is_array(value) or len(value) > 10 or not all(map(is_media, value)):
         return False
     return params.keys() <= {'prompt', 'image_urls', 'aspect_ratio', 'size', 'num_images', 'seed'}
-
-
-def veo_3_1__text(params: Mapping[str, Any]) -> bool:
-    return params.keys() <= {'prompt', 'duration', 'resolution', 'aspect_ratio', 'generate_audio', 'negative_prompt', 'seed'}
-
-
-def veo_3_1__image(params: Mapping[str, Any]) -> bool:
-    return True
-
-
-def veo_3_1__reference(params: Mapping[str, Any]) -> bool:
-    return True
 
 
 def veo_3_1_fast__text(params: Mapping[str, Any]) -> bool:
@@ -291,6 +279,18 @@ def veo_3_1_lite__image(params: Mapping[str, Any]) -> bool:
     return True
 
 
+def veo_3_1__text(params: Mapping[str, Any]) -> bool:
+    return params.keys() <= {'prompt', 'duration', 'resolution', 'aspect_ratio', 'generate_audio', 'negative_prompt', 'seed'}
+
+
+def veo_3_1__image(params: Mapping[str, Any]) -> bool:
+    return True
+
+
+def veo_3_1__reference(params: Mapping[str, Any]) -> bool:
+    return True
+
+
 CHECKS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], bool]] = {
     ('gpt-image-2', 'generate', ): gpt_image_2__generate,
     ('gpt-image-2', '', ): gpt_image_2__generate,
@@ -306,26 +306,26 @@ CHECKS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], bool]] = {
     ('nano-banana-2', 'generate', ): nano_banana_2__generate,
     ('nano-banana-2', '', ): nano_banana_2__generate,
     ('nano-banana-2', 'edit', ): nano_banana_2__edit,
-    ('seedance-2', 'text', ): seedance_2__text,
-    ('seedance-2', '', ): seedance_2__text,
-    ('seedance-2', 'image', ): seedance_2__image,
-    ('seedance-2', 'reference', ): seedance_2__reference,
     ('seedance-2-fast', 'text', ): seedance_2_fast__text,
     ('seedance-2-fast', '', ): seedance_2_fast__text,
     ('seedance-2-fast', 'image', ): seedance_2_fast__image,
     ('seedance-2-fast', 'reference', ): seedance_2_fast__reference,
+    ('seedance-2', 'text', ): seedance_2__text,
+    ('seedance-2', '', ): seedance_2__text,
+    ('seedance-2', 'image', ): seedance_2__image,
+    ('seedance-2', 'reference', ): seedance_2__reference,
     ('seedream-5-lite', 'generate', ): seedream_5_lite__generate,
     ('seedream-5-lite', '', ): seedream_5_lite__generate,
     ('seedream-5-lite', 'edit', ): seedream_5_lite__edit,
-    ('veo-3-1', 'text', ): veo_3_1__text,
-    ('veo-3-1', '', ): veo_3_1__text,
-    ('veo-3-1', 'image', ): veo_3_1__image,
-    ('veo-3-1', 'reference', ): veo_3_1__reference,
     ('veo-3-1-fast', 'text', ): veo_3_1_fast__text,
     ('veo-3-1-fast', '', ): veo_3_1_fast__text,
     ('veo-3-1-fast', 'image', ): veo_3_1_fast__image,
     ('veo-3-1-lite', 'text', ): veo_3_1_lite__text,
     ('veo-3-1-lite', '', ): veo_3_1_lite__text,
     ('veo-3-1-lite', 'image', ): veo_3_1_lite__image,
+    ('veo-3-1', 'text', ): veo_3_1__text,
+    ('veo-3-1', '', ): veo_3_1__text,
+    ('veo-3-1', 'image', ): veo_3_1__image,
+    ('veo-3-1', 'reference', ): veo_3_1__reference,
 }
 """By model and mode; the empty mode is the one of a request without `mode`."""

@@ -464,155 +464,6 @@ NanoBanana2EditRequest = TypedDict(
 )
 
 
-class Seedance2TextParams(TypedDict):
-    """
-    Text → Video. Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-
-    prompt: str
-    """
-    Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-    resolution: NotRequired[Literal['480p', '720p', '1080p']]
-    """
-    Default: "720p". Assumed: upstream bytedance/seedance-2.0/text-to-video. 1080p from upstream.
-    """
-    duration: NotRequired[float]
-    """
-    4 to 15 s. Default: 5. Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-    aspect_ratio: NotRequired[Literal['16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
-    """
-    Default: "16:9". Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-    seed: NotRequired[float]
-    """
-    0 to 2147483647. Assumed: upstream bytedance/seedance-2.0/text-to-video.
-    """
-
-
-Seedance2TextRequest = TypedDict(
-    'Seedance2TextRequest',
-    {
-        'model': Literal['seedance-2'],
-        'mode': NotRequired[Literal['text']],
-        'params': Seedance2TextParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
-class Seedance2ImageParams(TypedDict):
-    """
-    Image → Video. Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-
-    prompt: str
-    """
-    Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-    image_url: str
-    """
-    Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-    end_image_url: NotRequired[str]
-    """
-    Assumed: upstream bytedance/seedance-2.0/image-to-video. The field's name is upstream's (GAP-09).
-    """
-    resolution: NotRequired[Literal['480p', '720p', '1080p']]
-    """
-    Default: "720p". Assumed: upstream bytedance/seedance-2.0/image-to-video. 1080p from upstream.
-    """
-    duration: NotRequired[float]
-    """
-    4 to 15 s. Default: 5. Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
-    """
-    Default: "16:9". Assumed: upstream bytedance/seedance-2.0/image-to-video. Auto is upstream's value and its default there.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-    seed: NotRequired[float]
-    """
-    0 to 2147483647. Assumed: upstream bytedance/seedance-2.0/image-to-video.
-    """
-
-
-Seedance2ImageRequest = TypedDict(
-    'Seedance2ImageRequest',
-    {
-        'model': Literal['seedance-2'],
-        'mode': Literal['image'],
-        'params': Seedance2ImageParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
-class Seedance2ReferenceParams(TypedDict):
-    """
-    Reference → Video. Documented: https://helios-7yg.pages.dev/docs/.
-    """
-
-    prompt: str
-    """
-    Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    resolution: NotRequired[Literal['480p', '720p', '1080p']]
-    """
-    Default: "720p". Inferred: upstream bytedance/seedance-2.0/reference-to-video. 1080p from upstream.
-    """
-    duration: NotRequired[float]
-    """
-    4 to 15 s. Default: 5. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
-    """
-    Default: "16:9". Inferred: upstream bytedance/seedance-2.0/reference-to-video. Auto is upstream's value and its default there.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    seed: NotRequired[float]
-    """
-    0 to 2147483647. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    image_urls: NotRequired[list[str]]
-    """
-    At most 9. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    video_urls: NotRequired[list[str]]
-    """
-    At most 3. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-    audio_urls: NotRequired[list[str]]
-    """
-    At most 3. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
-    """
-
-
-Seedance2ReferenceRequest = TypedDict(
-    'Seedance2ReferenceRequest',
-    {
-        'model': Literal['seedance-2'],
-        'mode': Literal['reference'],
-        'params': Seedance2ReferenceParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
 class Seedance2FastTextParams(TypedDict):
     """
     Text → Video. Documented: https://helios-7yg.pages.dev/docs/.
@@ -762,6 +613,155 @@ Seedance2FastReferenceRequest = TypedDict(
 )
 
 
+class Seedance2TextParams(TypedDict):
+    """
+    Text → Video. Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+
+    prompt: str
+    """
+    Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+    resolution: NotRequired[Literal['480p', '720p', '1080p']]
+    """
+    Default: "720p". Assumed: upstream bytedance/seedance-2.0/text-to-video. 1080p from upstream.
+    """
+    duration: NotRequired[float]
+    """
+    4 to 15 s. Default: 5. Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+    aspect_ratio: NotRequired[Literal['16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
+    """
+    Default: "16:9". Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+    seed: NotRequired[float]
+    """
+    0 to 2147483647. Assumed: upstream bytedance/seedance-2.0/text-to-video.
+    """
+
+
+Seedance2TextRequest = TypedDict(
+    'Seedance2TextRequest',
+    {
+        'model': Literal['seedance-2'],
+        'mode': NotRequired[Literal['text']],
+        'params': Seedance2TextParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
+class Seedance2ImageParams(TypedDict):
+    """
+    Image → Video. Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+
+    prompt: str
+    """
+    Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+    image_url: str
+    """
+    Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+    end_image_url: NotRequired[str]
+    """
+    Assumed: upstream bytedance/seedance-2.0/image-to-video. The field's name is upstream's (GAP-09).
+    """
+    resolution: NotRequired[Literal['480p', '720p', '1080p']]
+    """
+    Default: "720p". Assumed: upstream bytedance/seedance-2.0/image-to-video. 1080p from upstream.
+    """
+    duration: NotRequired[float]
+    """
+    4 to 15 s. Default: 5. Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
+    """
+    Default: "16:9". Assumed: upstream bytedance/seedance-2.0/image-to-video. Auto is upstream's value and its default there.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+    seed: NotRequired[float]
+    """
+    0 to 2147483647. Assumed: upstream bytedance/seedance-2.0/image-to-video.
+    """
+
+
+Seedance2ImageRequest = TypedDict(
+    'Seedance2ImageRequest',
+    {
+        'model': Literal['seedance-2'],
+        'mode': Literal['image'],
+        'params': Seedance2ImageParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
+class Seedance2ReferenceParams(TypedDict):
+    """
+    Reference → Video. Documented: https://helios-7yg.pages.dev/docs/.
+    """
+
+    prompt: str
+    """
+    Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    resolution: NotRequired[Literal['480p', '720p', '1080p']]
+    """
+    Default: "720p". Inferred: upstream bytedance/seedance-2.0/reference-to-video. 1080p from upstream.
+    """
+    duration: NotRequired[float]
+    """
+    4 to 15 s. Default: 5. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16', '1:1', '4:3', '3:4', '21:9']]
+    """
+    Default: "16:9". Inferred: upstream bytedance/seedance-2.0/reference-to-video. Auto is upstream's value and its default there.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    seed: NotRequired[float]
+    """
+    0 to 2147483647. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    image_urls: NotRequired[list[str]]
+    """
+    At most 9. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    video_urls: NotRequired[list[str]]
+    """
+    At most 3. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+    audio_urls: NotRequired[list[str]]
+    """
+    At most 3. Inferred: upstream bytedance/seedance-2.0/reference-to-video.
+    """
+
+
+Seedance2ReferenceRequest = TypedDict(
+    'Seedance2ReferenceRequest',
+    {
+        'model': Literal['seedance-2'],
+        'mode': Literal['reference'],
+        'params': Seedance2ReferenceParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
 class Seedream5LiteGenerateParams(TypedDict):
     """
     Generate. Documented: https://helios-7yg.pages.dev/models/seedream-5-lite/api/.
@@ -838,155 +838,6 @@ Seedream5LiteEditRequest = TypedDict(
         'model': Literal['seedream-5-lite'],
         'mode': Literal['edit'],
         'params': Seedream5LiteEditParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
-class Veo31TextParams(TypedDict):
-    """
-    Text → Video. Documented: https://helios-7yg.pages.dev/docs/.
-    """
-
-    prompt: str
-    """
-    Inferred: upstream fal-ai/veo3.1.
-    """
-    duration: NotRequired[Literal['4s', '6s', '8s']]
-    """
-    Default: "8s". Inferred: upstream fal-ai/veo3.1.
-    """
-    resolution: NotRequired[Literal['720p', '1080p']]
-    """
-    Default: "720p". Inferred: upstream fal-ai/veo3.1.
-    """
-    aspect_ratio: NotRequired[Literal['16:9', '9:16']]
-    """
-    Default: "16:9". Inferred: upstream fal-ai/veo3.1.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Inferred: upstream fal-ai/veo3.1.
-    """
-    negative_prompt: NotRequired[str]
-    """
-    Inferred: upstream fal-ai/veo3.1.
-    """
-    seed: NotRequired[float]
-    """
-    Inferred: upstream fal-ai/veo3.1. No range is shown for this model (GAP-07).
-    """
-
-
-Veo31TextRequest = TypedDict(
-    'Veo31TextRequest',
-    {
-        'model': Literal['veo-3-1'],
-        'mode': NotRequired[Literal['text']],
-        'params': Veo31TextParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
-class Veo31ImageParams(TypedDict):
-    """
-    Image → Video. Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-
-    prompt: str
-    """
-    Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    image_url: str
-    """
-    Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    duration: NotRequired[Literal['4s', '6s', '8s']]
-    """
-    Default: "8s". Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    resolution: NotRequired[Literal['720p', '1080p']]
-    """
-    Default: "720p". Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16']]
-    """
-    Default: "16:9". Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    negative_prompt: NotRequired[str]
-    """
-    Assumed: upstream fal-ai/veo3.1/image-to-video.
-    """
-    seed: NotRequired[float]
-    """
-    Assumed: upstream fal-ai/veo3.1/image-to-video. No range is shown for this model (GAP-07).
-    """
-
-
-Veo31ImageRequest = TypedDict(
-    'Veo31ImageRequest',
-    {
-        'model': Literal['veo-3-1'],
-        'mode': Literal['image'],
-        'params': Veo31ImageParams,
-        'webhook_url': NotRequired[str],
-        'async': NotRequired[bool],
-    },
-)
-
-
-class Veo31ReferenceParams(TypedDict):
-    """
-    Reference → Video. Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-
-    prompt: str
-    """
-    Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    image_urls: list[str]
-    """
-    Assumed: upstream fal-ai/veo3.1/reference-to-video. Upstream states no maximum.
-    """
-    duration: NotRequired[Literal['4s', '6s', '8s']]
-    """
-    Default: "8s". Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    resolution: NotRequired[Literal['720p', '1080p']]
-    """
-    Default: "720p". Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    aspect_ratio: NotRequired[Literal['16:9', '9:16']]
-    """
-    Default: "16:9". Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    generate_audio: NotRequired[bool]
-    """
-    Default: true. Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    negative_prompt: NotRequired[str]
-    """
-    Assumed: upstream fal-ai/veo3.1/reference-to-video.
-    """
-    seed: NotRequired[float]
-    """
-    Assumed: upstream fal-ai/veo3.1/reference-to-video. No range is shown for this model (GAP-07).
-    """
-
-
-Veo31ReferenceRequest = TypedDict(
-    'Veo31ReferenceRequest',
-    {
-        'model': Literal['veo-3-1'],
-        'mode': Literal['reference'],
-        'params': Veo31ReferenceParams,
         'webhook_url': NotRequired[str],
         'async': NotRequired[bool],
     },
@@ -1183,6 +1034,155 @@ Veo31LiteImageRequest = TypedDict(
         'model': Literal['veo-3-1-lite'],
         'mode': Literal['image'],
         'params': Veo31LiteImageParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
+class Veo31TextParams(TypedDict):
+    """
+    Text → Video. Documented: https://helios-7yg.pages.dev/docs/.
+    """
+
+    prompt: str
+    """
+    Inferred: upstream fal-ai/veo3.1.
+    """
+    duration: NotRequired[Literal['4s', '6s', '8s']]
+    """
+    Default: "8s". Inferred: upstream fal-ai/veo3.1.
+    """
+    resolution: NotRequired[Literal['720p', '1080p']]
+    """
+    Default: "720p". Inferred: upstream fal-ai/veo3.1.
+    """
+    aspect_ratio: NotRequired[Literal['16:9', '9:16']]
+    """
+    Default: "16:9". Inferred: upstream fal-ai/veo3.1.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Inferred: upstream fal-ai/veo3.1.
+    """
+    negative_prompt: NotRequired[str]
+    """
+    Inferred: upstream fal-ai/veo3.1.
+    """
+    seed: NotRequired[float]
+    """
+    Inferred: upstream fal-ai/veo3.1. No range is shown for this model (GAP-07).
+    """
+
+
+Veo31TextRequest = TypedDict(
+    'Veo31TextRequest',
+    {
+        'model': Literal['veo-3-1'],
+        'mode': NotRequired[Literal['text']],
+        'params': Veo31TextParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
+class Veo31ImageParams(TypedDict):
+    """
+    Image → Video. Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+
+    prompt: str
+    """
+    Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    image_url: str
+    """
+    Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    duration: NotRequired[Literal['4s', '6s', '8s']]
+    """
+    Default: "8s". Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    resolution: NotRequired[Literal['720p', '1080p']]
+    """
+    Default: "720p". Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    aspect_ratio: NotRequired[Literal['auto', '16:9', '9:16']]
+    """
+    Default: "16:9". Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    negative_prompt: NotRequired[str]
+    """
+    Assumed: upstream fal-ai/veo3.1/image-to-video.
+    """
+    seed: NotRequired[float]
+    """
+    Assumed: upstream fal-ai/veo3.1/image-to-video. No range is shown for this model (GAP-07).
+    """
+
+
+Veo31ImageRequest = TypedDict(
+    'Veo31ImageRequest',
+    {
+        'model': Literal['veo-3-1'],
+        'mode': Literal['image'],
+        'params': Veo31ImageParams,
+        'webhook_url': NotRequired[str],
+        'async': NotRequired[bool],
+    },
+)
+
+
+class Veo31ReferenceParams(TypedDict):
+    """
+    Reference → Video. Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+
+    prompt: str
+    """
+    Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    image_urls: list[str]
+    """
+    Assumed: upstream fal-ai/veo3.1/reference-to-video. Upstream states no maximum.
+    """
+    duration: NotRequired[Literal['4s', '6s', '8s']]
+    """
+    Default: "8s". Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    resolution: NotRequired[Literal['720p', '1080p']]
+    """
+    Default: "720p". Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    aspect_ratio: NotRequired[Literal['16:9', '9:16']]
+    """
+    Default: "16:9". Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    generate_audio: NotRequired[bool]
+    """
+    Default: true. Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    negative_prompt: NotRequired[str]
+    """
+    Assumed: upstream fal-ai/veo3.1/reference-to-video.
+    """
+    seed: NotRequired[float]
+    """
+    Assumed: upstream fal-ai/veo3.1/reference-to-video. No range is shown for this model (GAP-07).
+    """
+
+
+Veo31ReferenceRequest = TypedDict(
+    'Veo31ReferenceRequest',
+    {
+        'model': Literal['veo-3-1'],
+        'mode': Literal['reference'],
+        'params': Veo31ReferenceParams,
         'webhook_url': NotRequired[str],
         'async': NotRequired[bool],
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Evidence = Literal["documented", "inferred", "assumed"]
@@ -53,26 +54,40 @@ class Mode:
     on_wire: bool
     """False where the provider declares no mode: a request leaves `mode` out."""
     params: tuple[Param, ...]
+    upstream: str | None
+    """The upstream endpoint that this mode most likely calls."""
     example: str
     """A request of this mode, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """USD a unit, as a decimal string, where every (param, value) of `when` holds."""
+    """USD a unit, where every (param, value) of `when` holds. `high` is above `low` where a range is published."""
 
     when: tuple[tuple[str, str | bool], ...]
-    usd: str
+    low: Decimal
+    high: Decimal
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs. `quantity` is the param that counts the units, None where only the provider knows."""
+    """What a model costs."""
 
     unit: Literal["second", "image"]
     quantity: str | None
+    """The param that counts the units, None where only the provider knows."""
+    quantity_evidence: Evidence
+    """How well it is known that several units cost several times one."""
     evidence: Evidence
+    source: str
     rates: tuple[Rate, ...]
+    inferred: tuple[str, ...] = ()
+    """Params whose effect on the price is inferred: documented is the range over their values."""
+    longest_by: str | None = None
+    longest: tuple[tuple[str, int], ...] = ()
+    """Where no param counts the units: the most there can be, by the value of the param `longest_by`."""
+    gaps: tuple[str, ...] = ()
     note: str | None = None
 
 

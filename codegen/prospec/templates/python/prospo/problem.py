@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,14 @@ class Problem:
     message: str
     hint: str | None = None
     """What was likely meant, where something was."""
+
+
+class InvalidRequest(ValueError):  # noqa: N818 - the name that a user reads: it is about the request
+    """A request that would be refused, with every problem that is an error."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems))
+        self.problems = tuple(problems)
 
 
 class NotJSONError(ValueError):

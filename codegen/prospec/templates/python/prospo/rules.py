@@ -1,12 +1,13 @@
 """Judges a request: fast (`is_valid`), or with every problem explained (`validate`).
 
 The facts come from the catalog; the fast checks are generated. Here live the envelope's rules and the walk over a
-mode's table. How a value is named in a message stands in `wording`.
+mode's table. How a value is named in a message stands in `wording`, what was likely meant in `suggestion`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from . import values, wording
@@ -16,8 +17,10 @@ from .jsontext import parse
 from .model import Evidence, Mode, Model, Param
 from .problem import NotJSONError, Problem, Severity
 
-FEW = 200
-"""Params beyond which none is looked up for what it may have meant: that is no misspelling."""
+FEW = 20
+"""Unknown members of which each is looked up for what it may have meant. More of them are no misspellings."""
+MANY = 100
+"""Problems of one kind in one place that are told one by one; those beyond are counted."""
 _Found = TypeVar("_Found")
 _Judged = tuple[_Found | None, list[Problem]]
 
@@ -57,30 +60,35 @@ def validate(request: Mapping[str, Any]) -> list[Problem]:
     """
     if not isinstance(request, Mapping):
         return [_error("", "type", f"a request is an object, got {wording.kind(request)}")]
-    model, problems = _model(request)
+    unlisted = [key for key in request if key not in ENVELOPE]
+    hints = {key: wording.member(key, request, ()) for key in unlisted[:FEW]}
+    meant = {hint: key for key, hint in reversed(hints.items()) if hint}
+    model, problems = _model(request, wording.did_you_mean("model") in meant)
     mode, of_mode = _mode(request, model)
     problems += of_mode
-    unlisted = [key for key in request if key not in ENVELOPE]
-    table = {param.name for param in mode.params} if mode else set()
-    if "params" not in request:
-        beside = [key for key in unlisted if key in table]
-        unlisted = [key for key in unlisted if key not in table]
-        hint = f"{', '.join(beside)}: inside params, not beside model" if beside else None
+    table = {param.name: None for param in mode.params} if mode else {}
+    if "params" in request:
+        if not isinstance(request["params"], Mapping):
+            message = f"params takes an object, got {wording.kind(request['params'])}"
+            problems.append(_error("/params", "type", message, wording.as_object(request["params"])))
+        elif model and mode:
+            problems += _params(request["params"], model, mode, unlisted)
+    elif wording.did_you_mean("params") not in meant:
+        names = table or _EVERY_PARAM
+        beside = [key for key in unlisted[:FEW] if key in names]
+        unlisted = [key for key in unlisted if key not in beside]
+        hint = f"params: {', '.join(beside)} inside it, not beside model" if beside else None
         problems.append(_error("/params", "required", "params is missing: the object of the model's parameters", hint))
-    elif not isinstance(request["params"], Mapping):
-        problems.append(_error("/params", "type", f"params takes an object, got {wording.kind(request['params'])}"))
-    elif model and mode:
-        problems += _params(request["params"], model, mode)
     if not isinstance(request.get("webhook_url", ""), str):
-        what = wording.kind(request["webhook_url"])
-        problems.append(_error("/webhook_url", "type", f"webhook_url takes a string, got {what}"))
+        value = request["webhook_url"]
+        message = f"webhook_url takes a string, got {wording.kind(value)}"
+        problems.append(_error("/webhook_url", "type", message, wording.as_one_media(value)))
     if not isinstance(request.get("async", False), bool):
-        problems.append(_error("/async", "type", f"async takes true or false, got {wording.kind(request['async'])}"))
-    for key in unlisted:
-        message = f"a request has no member {wording.name(key)}; it has {', '.join(ENVELOPE)}"
-        hint = "inside params, not beside model" if key in table else wording.closest(key, ENVELOPE)
-        problems.append(_error(wording.pointer(key), "additionalProperties", message, hint))
-    return problems
+        value = request["async"]
+        problems.append(
+            _error("/async", "type", f"async takes true or false, got {wording.kind(value)}", wording.as_flag(value))
+        )
+    return [*problems, *_counted((_unlisted(key, request, table, hints.get(key)) for key in unlisted), len(unlisted))]
 
 
 def validate_json(data: bytes) -> list[Problem]:
@@ -96,16 +104,35 @@ def _error(path: str, code: str, message: str, hint: str | None = None) -> Probl
     return Problem(path, code, "error", "documented", message, hint)
 
 
-def _model(request: Mapping[Any, Any]) -> _Judged[Model]:
+_EVERY_PARAM = {param.name for model in MODELS.values() for mode in model.modes for param in mode.params}
+
+
+def _unlisted(key: object, request: Mapping[Any, Any], table: Mapping[str, None], hint: str | None) -> Problem:
+    message = f"a request has no member {wording.name(key)}; it has {', '.join(ENVELOPE)}"
+    hint = wording.member(key, request, table) if key in table else hint
+    return _error(wording.pointer(key), "additionalProperties", message, hint)
+
+
+def _counted(problems: Iterable[Problem], count: int) -> Iterator[Problem]:
+    """The first of many problems of one kind, and in one more the number of those that are left."""
+    rest = iter(problems)
+    yield from islice(rest, MANY)
+    for problem in islice(rest, 1):
+        more = f"{problem.message}; and {count - MANY - 1:,} more like it" if count > MANY + 1 else problem.message
+        yield Problem(problem.path, problem.code, problem.severity, problem.evidence, more, problem.hint)
+
+
+def _model(request: Mapping[Any, Any], is_misspelt: bool) -> _Judged[Model]:
     if "model" not in request:
-        return None, [_error("/model", "required", "model is missing: the id of a model of the catalog")]
+        missing = _error("/model", "required", "model is missing: the id of a model of the catalog")
+        return None, [] if is_misspelt else [missing]
     id = request["model"]
     if not isinstance(id, str):
-        return None, [_error("/model", "type", f"model takes a string, got {wording.kind(id)}")]
+        return None, [_error("/model", "type", f"model takes a string, got {wording.kind(id)}", wording.model_id(id))]
     model = MODELS.get(id)
     if model is None:
         message = f"the catalog has no model {wording.name(id)}"
-        return None, [_error("/model", "model", message, wording.closest(id, MODELS))]
+        return None, [_error("/model", "model", message, wording.model_id(id))]
     return model, []
 
 
@@ -114,42 +141,59 @@ def _mode(request: Mapping[Any, Any], model: Model | None) -> _Judged[Mode]:
         return None if model is None else model.mode(None), []
     id = request["mode"]
     if not isinstance(id, str):
-        return None, [_error("/mode", "type", f"mode takes a string, got {wording.kind(id)}")]
+        hint = wording.mode_id(id, model) if model else None
+        return None, [_error("/mode", "type", f"mode takes a string, got {wording.kind(id)}", hint)]
     if model is None:
         return None, []
     mode = model.mode(id)
-    ids = [mode.id for mode in model.modes]
     if mode is None:
-        message = f"{model.id} has no mode {wording.name(id)}; it has {', '.join(ids)}"
-        return None, [_error("/mode", "mode", message, wording.closest(id, ids))]
+        message = f"{model.id} has no mode {wording.name(id)}; it has {', '.join(mode.id for mode in model.modes)}"
+        return None, [_error("/mode", "mode", message, wording.mode_id(id, model))]
     if not mode.on_wire:
         message = f"{model.id} declares no mode: the id {mode.id} is ours, and the API may refuse it"
         return mode, [Problem("/mode", "mode", "warning", mode.evidence, message, "leave mode out")]
     return mode, []
 
 
-def _params(params: Mapping[Any, Any], model: Model, mode: Mode) -> Iterator[Problem]:
-    for param in mode.params:
-        if param.name in params:
-            found = _value(param, params[param.name])
-        elif param.mandatory:
-            found = iter([("", "required", f"is missing; {model.id} needs it in mode {mode.id}", None)])
-        else:
-            continue
-        for path, code, message, hint in found:
-            evidence = param.evidence_of(code)
-            where = wording.pointer("params", param.name) + path
-            whole = f"{param.name}{'' if code == 'additionalProperties' else path.replace('/', '.')} {message}"
-            yield Problem(where, code, _severity(evidence), evidence, whole, hint)
-    names = {param.name: None for param in mode.params}
-    few = len(params) <= FEW
-    for key in params:
-        if key in names:
-            continue
-        message = f"{model.id} in mode {mode.id} has no param {wording.name(key)}"
-        hint = wording.elsewhere(key, model, mode) or (wording.closest(key, names) if few else None)
-        path = wording.pointer("params", key)
-        yield Problem(path, "additionalProperties", _severity(mode.evidence), mode.evidence, message, hint)
+def _params(params: Mapping[Any, Any], model: Model, mode: Mode, beside: Iterable[Any]) -> Iterator[Problem]:
+    """The problems of params. A param that stands beside them, or under a misspelt name, is not missing as well."""
+    rows = {param.name: param for param in mode.params}
+    unknown = [key for key in params if key not in rows]
+    likely = {key: wording.unknown_param(key, params, model, mode) for key in unknown[:FEW]}
+    around = [params[key] for key in unknown[:FEW] if wording.is_envelope(key)]
+    misplaced = {*beside, *(name for inner in around if isinstance(inner, Mapping) for name in inner)}
+    misspelt = {meant: key for key, (_, meant) in reversed(likely.items()) if meant}
+    told: set[Any] = set()
+    for name, param in rows.items():
+        if name in params:
+            yield from _row(param, _value(param, params[name]))
+        elif param.mandatory and name not in misplaced:
+            key = misspelt.get(name)
+            if key is not None and _severity(mode.evidence) == "error":
+                continue
+            hint = None
+            if key is not None and _severity(param.evidence) == "error":
+                told.add(key)
+                hint = f"did you mean {name} by {wording.name(key)}?"
+            elif key is not None:
+                continue
+            yield from _row(param, [("", "required", f"is missing; {model.id} needs it in mode {mode.id}", hint)])
+    left = [key for key in unknown if key not in told]
+    yield from _counted((_unknown(key, likely.get(key, (None,))[0], model, mode) for key in left), len(left))
+
+
+def _row(param: Param, faults: Iterable[_Fault]) -> Iterator[Problem]:
+    for path, code, message, hint in faults:
+        evidence = param.evidence_of(code)
+        where = wording.pointer("params", param.name) + path
+        whole = f"{param.name}{'' if code == 'additionalProperties' else path.replace('/', '.')} {message}"
+        yield Problem(where, code, _severity(evidence), evidence, whole, hint)
+
+
+def _unknown(key: object, hint: str | None, model: Model, mode: Mode) -> Problem:
+    message = f"{model.id} in mode {mode.id} has no param {wording.name(key)}"
+    path = wording.pointer("params", key)
+    return Problem(path, "additionalProperties", _severity(mode.evidence), mode.evidence, message, hint)
 
 
 def _severity(evidence: Evidence) -> Severity:
@@ -184,51 +228,69 @@ def _value(param: Param, value: object) -> Iterator[_Fault]:
 
 def _number(param: Param, value: Any) -> Iterator[_Fault]:
     if not values.is_number(value):
-        yield "", "type", f"takes a number, got {wording.kind(value)}", wording.as_number(value)
+        yield "", "type", f"takes a number, got {wording.kind(value)}", wording.as_number(value, param)
     elif param.min is not None and value < param.min:
-        yield "", "minimum", f"is {wording.number(value)}, below {wording.bounds(param)}", str(param.min)
+        message = f"is {wording.number(value)}, below {wording.bounds(param)}"
+        # Who sends the seed -1 wants a random one: none at all.
+        yield "", "minimum", message, "leave it out" if param.name == "seed" else wording.beyond(param.min)
     elif param.max is not None and value > param.max:
-        yield "", "maximum", f"is {wording.number(value)}, above {wording.bounds(param)}", str(param.max)
+        message = f"is {wording.number(value)}, above {wording.bounds(param)}"
+        yield "", "maximum", message, wording.beyond(param.max)
 
 
 def _media(value: object, path: str) -> Iterator[_Fault]:
     if not isinstance(value, str):
-        yield path, "type", f"takes a string, got {wording.kind(value)}", None
+        yield path, "type", f"takes a string, got {wording.kind(value)}", wording.as_one_media(value)
     elif not values.is_media(value):
         yield path, "media", "is neither an https URL nor an upload token", wording.as_media(value)
 
 
 def _array(param: Param, value: Any) -> Iterator[_Fault]:
     if not values.is_array(value):
-        hint = "a list of one" if isinstance(value, str) else None
-        yield "", "type", f"takes a list, got {wording.kind(value)}", hint
+        yield "", "type", f"takes a list, got {wording.kind(value)}", wording.as_list(value)
         return
     if param.min_items is not None and len(value) < param.min_items:
         yield "", "minItems", f"has {len(value)} items; at least {param.min_items} is expected", None
     if param.max_items is not None and len(value) > param.max_items:
-        yield "", "maxItems", f"has {len(value)} items; at most {param.max_items} are taken", None
-    for index, item in enumerate(value):
-        yield from _media(item, f"/{index}")
+        yield "", "maxItems", f"has {len(value):,} items; at most {param.max_items} are taken", None
+    faults = chain.from_iterable(_media(item, f"/{index}") for index, item in enumerate(value))
+    yield from islice(faults, MANY)
+    for path, code, message, hint in islice(faults, 1):
+        yield path, code, f"{message}; items after it are not told of", hint
 
 
 def _size(param: Param, value: Any) -> Iterator[_Fault]:
     presets = param.enum or ()
     if isinstance(value, str):
         if value not in presets:
-            yield "", "enum", *wording.not_listed(value, presets)
+            message, _ = wording.not_listed(value, presets)
+            yield "", "enum", message, wording.as_size(value, presets)
         return
     if not isinstance(value, Mapping):
-        yield "", "type", f"takes a preset's name or an object of width and height, got {wording.kind(value)}", None
+        message = f"takes a preset's name or an object of width and height, got {wording.kind(value)}"
+        yield "", "type", message, wording.as_size(value, presets)
         return
-    faults = [fault for side in ("width", "height") for fault in _side(param, value, side)]
+    others = [key for key in value if key not in SIDES]
+    hints = {key: wording.side(key, value) for key in others[:FEW]}
+    faults = [
+        fault
+        for side in SIDES
+        if side in value or wording.did_you_mean(side) not in hints.values()
+        for fault in _side(param, value, side)
+    ]
     yield from faults
-    if not faults and not values.is_within_ratio(value["width"], value["height"], param.max_ratio or 1):
+    both = all(side in value for side in SIDES)
+    if both and not faults and not values.is_within_ratio(value["width"], value["height"], param.max_ratio or 1):
         ratio = param.max_ratio
-        yield "", "size", f"is {value['width']} x {value['height']}; the ratio goes from 1:{ratio} to {ratio}:1", None
-    for key in value:
-        if key not in ("width", "height"):
-            message = f"has no member {wording.name(key)}; it has width and height"
-            yield wording.pointer(key), "additionalProperties", message, None
+        sides = " x ".join(wording.number(value[side]) for side in SIDES)
+        yield "", "size", f"is {sides}; the ratio goes from 1:{ratio} to {ratio}:1", None
+    for index, key in enumerate(others[: MANY + 1]):
+        more = f"; and {len(others) - MANY - 1:,} more like it" if index == MANY and len(others) > MANY + 1 else ""
+        message = f"has no member {wording.name(key)}; it has width and height{more}"
+        yield wording.pointer(key), "additionalProperties", message, hints.get(key)
+
+
+SIDES = ("width", "height")
 
 
 def _side(param: Param, size: Mapping[Any, Any], side: str) -> Iterator[_Fault]:
@@ -237,10 +299,12 @@ def _side(param: Param, size: Mapping[Any, Any], side: str) -> Iterator[_Fault]:
         return
     value, step = size[side], param.multiple_of or 1
     if not values.is_integer(value):
-        yield f"/{side}", "type", f"takes an integer, got {wording.kind(value)}", None
+        yield f"/{side}", "type", f"takes an integer, got {wording.kind(value)}", wording.as_side(value, step)
     elif param.min is not None and value < param.min:
-        yield f"/{side}", "minimum", f"is {wording.number(value)}, below {wording.bounds(param)}", None
+        message = f"is {wording.number(value)}, below {wording.bounds(param)}"
+        yield f"/{side}", "minimum", message, wording.beyond(param.min)
     elif param.max is not None and value > param.max:
-        yield f"/{side}", "maximum", f"is {wording.number(value)}, above {wording.bounds(param)}", None
+        message = f"is {wording.number(value)}, above {wording.bounds(param)}"
+        yield f"/{side}", "maximum", message, wording.beyond(param.max)
     elif value % step:
-        yield f"/{side}", "multipleOf", f"is {value}, no multiple of {step}", str(round(value / step) * step)
+        yield f"/{side}", "multipleOf", f"is {value}, no multiple of {step}", wording.multiple(value, step)

@@ -1,21 +1,29 @@
-"""How values are named in messages, and what was likely meant. Here lives no rule.
+"""How values are named in messages, and how what was likely meant is told. Here lives no rule.
 
 No value that may be a secret (a URL, a token, a prompt) is repeated: only names, numbers and listed values are.
 """
 
 from __future__ import annotations
 
-import difflib
+import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from . import suggestion
+from .catalog import ALIASES, ENVELOPE, MODELS
 from .model import Mode, Model, Param
 from .values import is_number
 
 LONGEST = 40
 """Characters of a string that a message repeats."""
+FEW_MODELS = 3
+"""Other models that take a param, beyond which naming them helps nobody."""
 _repeatable = re.compile(rf"(?!prsp-|pl-upload-)[A-Za-z0-9_.:+-]{{1,{LONGEST}}}").fullmatch
 """A word such as a name or a listed value: no URL, no token, no key, no sentence, nothing a terminal would act on."""
+_pixels = re.compile(r"\s*([0-9]{1,5})\s*[x×*,]\s*([0-9]{1,5})\s*").fullmatch
+_host = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}/").match
 
 
 def kind(value: object) -> str:
@@ -60,55 +68,216 @@ def bounds(param: Param) -> str:
     return f"the range {param.min} to {param.max}{unit}"
 
 
-def closest(key: object, candidates: Iterable[str]) -> str | None:
-    """The candidate that a misspelt key most likely meant."""
-    text = str(key)[: 2 * LONGEST]
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(text.lower(), folded, n=1, cutoff=0.6)
-    return f"did you mean {folded[found[0]]}?" if found else None
+def did_you_mean(meant: str | None) -> str | None:
+    return f"did you mean {meant}?" if meant else None
 
 
-def elsewhere(key: object, model: Model, mode: Mode) -> str | None:
-    """Which other mode of this model takes a param of that name."""
-    takers = [other.id for other in model.modes if other is not mode and any(p.name == key for p in other.params)]
-    if not takers:
+def model_id(value: object) -> str | None:
+    """A hint for an id that the catalog does not have, or for a list around one."""
+    text = _only(value)
+    return did_you_mean(suggestion.model(text)) if text else None
+
+
+def mode_id(value: object, model: Model) -> str | None:
+    """A hint for a mode that the model does not have, or for a list around one."""
+    text = _only(value)
+    if not model.modes[0].on_wire:
+        return "leave mode out"
+    if not text:
         return None
-    return f"mode {takers[0]} takes it" if len(takers) == 1 else f"modes {', '.join(takers)} take it"
+    meant = suggestion.name(text, [mode.id for mode in model.modes], ALIASES["modes"])
+    if meant:
+        return did_you_mean(meant)
+    sibling = f"{model.id}-{suggestion.fold(text)}"
+    if sibling in MODELS:
+        return f"did you mean the model {sibling}?"
+    if param := suggestion.value_of(text, model.modes[0]):
+        return f"{text} is a value of the param {param}"
+    alike = [each.id for each in MODELS.values() if each.family == model.family and each.mode(text)]
+    return f"{', '.join(alike)} {'has' if len(alike) == 1 else 'have'} it" if alike else None
 
 
-def not_listed(value: str, allowed: Iterable[str]) -> tuple[str, str | None]:
+def _only(value: object) -> str:
+    """A string, or the one string of a list."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, str) else ""
+
+
+def member(key: Any, request: Mapping[Any, Any], params: Iterable[str]) -> str | None:
+    """A hint for a member that no request has."""
+    if key in params:
+        return "params: inside it, not beside model"
+    free = [each for each in ENVELOPE if each not in request]
+    return did_you_mean(suggestion.name(str(key), free, ALIASES["members"]))
+
+
+def is_envelope(key: object) -> bool:
+    """Whether a member means params: another object around them, or one more."""
+    return suggestion.name(str(key), ["params"], ALIASES["members"]) == "params"
+
+
+def unknown_param(key: object, params: Mapping[Any, Any], model: Model, mode: Mode) -> tuple[str | None, str | None]:
+    """A hint for a param that the mode does not have, and the param of the mode that it means, if any."""
+    text = str(key)
+    free = [param.name for param in mode.params if param.name not in params]
+    meant = suggestion.name(text, free, ALIASES["params"])
+    modes = suggestion.elsewhere(text, model, mode)
+    if modes:
+        takes = f"mode {modes[0]} takes it" if len(modes) == 1 else f"modes {', '.join(modes)} take it"
+        if meant and {suggestion.fold(text), suggestion.fold(meant)} == {_singular(text), _singular(text) + "s"}:
+            return f"did you mean {meant}? ({takes.replace(' it', f' {text}')})", meant
+        return takes, None
+    if is_envelope(key) and isinstance(params[key], Mapping):
+        return "its members stand in params itself", None
+    if text in ENVELOPE:
+        return f"{text} stands beside params, not inside", None
+    if meant:
+        return did_you_mean(meant), meant
+    for other in model.modes:
+        likely = None if other is mode else suggestion.name(text, [row.name for row in other.params], ALIASES["params"])
+        if likely and likely not in params:
+            return f"did you mean {likely}? (mode {other.id} takes it)", None
+    models = suggestion.other_models(text, model)
+    if 0 < len(models) <= FEW_MODELS:
+        return f"{', '.join(models)} {'takes' if len(models) == 1 else 'take'} it", None
+    return None, None
+
+
+def _singular(text: str) -> str:
+    return suggestion.fold(text).removesuffix("s")
+
+
+def not_listed(value: str, allowed: Sequence[str]) -> tuple[str, str | None]:
     """Message and hint for a string that a list does not hold. It is repeated where it resembles a listed one."""
-    hint = closest(value, allowed)
+    hint = did_you_mean(suggestion.value(value, allowed))
     got = f"is {value!r}, none of" if hint and _repeatable(value) else "is none of"
     return f"{got} {', '.join(allowed)}", hint
 
 
 def as_flag(value: object) -> str | None:
-    """true for "true", false for "false"."""
-    return f"{value} without quotes" if value in ("true", "false") else None
+    """true for "true", "yes" and 1; false for their opposites."""
+    if isinstance(value, str):
+        value = value.strip().lower()
+        value = ALIASES["values"].get(value, (value,))[-1]
+    if value in ("true", "1", 1):
+        return did_you_mean("true")
+    return did_you_mean("false") if value in ("false", "0", 0) else None
 
 
-def as_number(value: object) -> str | None:
-    """5 for "5" and for "5s"."""
-    digits = value.removesuffix("s") if isinstance(value, str) else ""
-    return f"{digits}, a number" if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST else None
+def as_number(value: object, param: Param) -> str | None:
+    """5 for "5", for "5s" and for [5], where the param takes it."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        found = suggestion.measure(value)
+        meant = None if found is None or found[1] not in ("", param.unit or "") else found[0]
+    else:
+        meant = float(value) if isinstance(value, int | float) and is_number(value) else None
+    if meant is None or (param.min is not None and meant < param.min) or (param.max is not None and meant > param.max):
+        return None
+    return did_you_mean(number(int(meant) if meant == int(meant) else meant))
 
 
 def as_text(value: object, allowed: tuple[str, ...] | None) -> str | None:
-    """The string "8s" for 8 and "true" for true, where the list has them."""
-    if allowed is None:
+    """The string "8s" for 8 and "true" for true, where the list has them; the one item of a list."""
+    if not isinstance(value, str) and (text := _only(value)):
+        return did_you_mean(text) if allowed and text in allowed else "the item itself, without the list"
+    if allowed is None or not isinstance(value, bool | int | float):
         return None
+    if value in (0, 1) and "true" in allowed:
+        value = bool(value)
     plain = kind(value).removeprefix("the number ")
-    meant = next((choice for choice in allowed if choice in (plain, f"{plain}s")), None)
-    return f'"{meant}", a string' if meant else None
+    # YAML 1.1 makes 969 of 16:9.
+    if isinstance(value, int) and f"{value // 60}:{value % 60}" in allowed:
+        plain = f"{value // 60}:{value % 60}"
+    meant = plain if plain in allowed else suggestion.value(plain, allowed)
+    return did_you_mean(f'"{meant}"' if meant else None)
+
+
+def beyond(limit: float | None) -> str | None:
+    """The end of a range that a number lies beyond."""
+    return None if limit is None else did_you_mean(number(limit))
 
 
 def as_media(value: str) -> str | None:
     """What keeps a string from being a URL or a token, without repeating it."""
-    if value.startswith("http://"):
+    if value != value.strip():
+        return "without the white space around it"
+    if value[:7].lower() == "http://":
         return "https, not http"
-    if value.startswith("pl-upload-"):
+    if value[:10].lower() == "pl-upload-":
         return "an upload token is pl-upload- and 32 lower-case hexadecimal digits"
-    if value.startswith("data:"):
-        return "upload the file, and give its token"
+    if value.startswith("//"):
+        return "https: in front of it"
+    if value[:8].lower() == "https://":
+        return "a host after https://, and no white space"
+    if _host(value):
+        return "https:// in front of it"
+    return "a public https URL; or upload the file, and give its token"
+
+
+def as_one_media(value: object) -> str | None:
+    """A URL in a list or an object, where one URL is taken."""
+    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str):
+        return "the URL itself, without the list"
+    if isinstance(value, Mapping) and any(isinstance(item, str) for item in value.values()):
+        return "the URL itself, without the object"
+    return None
+
+
+def as_list(value: object) -> str | None:
+    """One URL where a list of them is taken."""
+    if isinstance(value, Mapping):
+        return "a list of URLs, without the object"
+    return "a list of one: brackets around it" if isinstance(value, str) else None
+
+
+def as_size(value: object, presets: Sequence[str]) -> str | None:
+    """Width and height out of "1024x1536", of [1024, 1536] and of a preset's other names."""
+    if isinstance(value, str):
+        match = _pixels(value)
+        if match:
+            return _sides(int(match[1]), int(match[2]))
+        return did_you_mean(suggestion.value(value, presets))
+    if isinstance(value, list | tuple) and len(value) == 2:
+        width, height = value
+        if is_number(width) and is_number(height):
+            return _sides(width, height)
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_number(value):
+        return _sides(value, value)
+    return None
+
+
+def _sides(width: float, height: float) -> str | None:
+    return did_you_mean(json.dumps({"width": width, "height": height}))
+
+
+def multiple(value: float, step: int) -> str | None:
+    """The nearest multiple; of two the larger."""
+    return did_you_mean(str(math.floor(value / step + 0.5) * step))
+
+
+def as_object(value: object) -> str | None:
+    """A hint for params that are no object."""
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        return "the object itself, not its text"
+    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], Mapping):
+        return "the object itself, without the list"
+    return None
+
+
+def side(key: object, size: Mapping[object, object]) -> str | None:
+    """A hint for a member that no size has."""
+    free = [each for each in ("width", "height") if each not in size]
+    return did_you_mean(suggestion.name(str(key), free, {"w": ("width",), "h": ("height",)}))
+
+
+def as_side(value: object, step: int) -> str | None:
+    """1024 for "1024" and for 1024.5."""
+    if isinstance(value, str):
+        found = suggestion.measure(value)
+        value = None if found is None or found[1] not in ("", "p") else found[0]
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_number(value):
+        return multiple(value, step)
     return None
