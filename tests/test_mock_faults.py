@@ -209,9 +209,9 @@ def test_an_edit_leaves_alone_a_row_that_does_not_bind(spec: Spec) -> None:
         assert ("maximum" in schema["properties"]["params"]["properties"]["duration"]) == binds
 
 
-def test_every_requirement_has_a_fault_and_every_fault_requirements(spec: Spec) -> None:
+def test_every_fault_is_of_requirements_that_there_are(spec: Spec) -> None:
     known = {requirement.id for requirement in spec.requirements}
-    assert {fault.requirement for fault in FAULTS.values()} == known
+    assert {fault.requirement for fault in FAULTS.values()} <= known
     for id, fault in FAULTS.items():
         assert id == fault.id
         assert re.fullmatch(rf"{fault.requirement}-[a-z0-9-]+", id)

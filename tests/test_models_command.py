@@ -93,8 +93,8 @@ def test_one_row_in_full(prospec: Prospec) -> None:
         "evidence": "documented",
     }
     assert model["price"]["rates"] == [
-        {"when": {"resolution": "480p"}, "usd": 0.07},
-        {"when": {"resolution": "720p"}, "usd": 0.15},
+        {"when": {"resolution": "480p"}, "usd": 0.07, "evidence": "documented"},
+        {"when": {"resolution": "720p"}, "usd": 0.15, "evidence": "documented"},
     ]
 
 

@@ -346,6 +346,66 @@ def test_github_prints_no_more_than_the_ten_annotations_it_shows(
     assert told == count
 
 
+# What GitHub's runner takes for a command, as its source has it: two forms, of which the older may stand anywhere
+
+COMMANDS = re.compile(r"^\s*::(?P<name>[a-z-]+)[ :]|##\[(?P<older>[a-z-]+)", re.MULTILINE)
+INJECTED = [
+    "::error::x",
+    "  ::add-mask::x",
+    "##[error]x",
+    "a##[add-mask]b",
+    "x\n::stop-commands::y",
+    "x\r\n::warning file=a::y",
+    "x\r##[group]y",
+    "%0A::error::x",
+    "x::error::y",
+    "\u2028::error::x",
+]
+
+
+def commands(text: str) -> list[str]:
+    """The names of the commands in an output, read line by line, a CR ending a line as well."""
+    return [match["name"] or match["older"] for match in COMMANDS.finditer(text.replace("\r", "\n"))]
+
+
+@pytest.mark.parametrize("format", ["text", "json", "github"])
+@pytest.mark.parametrize("text", INJECTED)
+def test_no_text_of_a_file_is_read_as_a_workflow_command(
+    prospec: Prospec, saved: Saved, format: str, text: str
+) -> None:
+    hostile = [
+        {**BAD, text: 1},
+        {**BAD, "model": text},
+        {**BAD, "mode": text},
+        {"model": "seedance-2-fast", "params": {"prompt": text, text: text, "resolution": text, "seed": text}},
+        {"model": "gpt-image-2", "params": {"prompt": text, "image_size": {text: 1}}},
+    ]
+    data = "".join(json.dumps(each, ensure_ascii=False).replace("\n", "\\n") + "\n" for each in hostile)
+    file = saved("a.ndjson", data.encode() + f"{text.splitlines()[0]}\n".encode())
+    ran = prospec("validate", file, "--format", format)
+    assert ran.returncode == 1
+    assert set(commands(ran.stdout)) <= ({"error", "warning"} if format == "github" else set())
+    assert all(line.startswith(("::error ", "::warning ", "::error::and")) for line in ran.stdout.splitlines()) or (
+        format != "github"
+    )
+    assert commands(ran.stderr) == []
+    assert commands(prospec("validate", text, "--format", format).stderr) == []
+
+
+def test_a_name_as_long_as_the_request_is_cut_for_people_and_whole_for_programs(prospec: Prospec, saved: Saved) -> None:
+    name = "k" * 100_000
+    file = saved("a.ndjson", lines({**BAD, name: 1}))
+    for format in ("text", "github"):
+        assert all(len(line) < 600 for line in prospec("validate", file, "--format", format).stdout.splitlines())
+    (told,) = map(json.loads, prospec("validate", file, "--format", "json").stdout.splitlines())
+    assert f"/{name}" in {problem["path"] for problem in told["problems"]}
+
+
+def test_an_annotation_on_stdin_names_no_file(prospec: Prospec) -> None:
+    ran = prospec("validate", "-", "--format", "github", stdin=lines(BAD).encode())
+    assert ran.stdout.startswith("::error title=maximum::/params/duration: ")
+
+
 # Jobs
 
 

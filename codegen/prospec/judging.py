@@ -30,6 +30,9 @@ ANNOTATIONS = 10
 """What GitHub shows of one step, per severity; it drops the rest without a word."""
 
 
+LONGEST_PATH = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found on one request."""
@@ -180,7 +183,7 @@ def _text(verdict: Verdict, seen: Counter[str]) -> None:
         hint = f" ({problem.hint})" if problem.hint else ""
         doubt = "" if problem.evidence == "documented" else f" [{problem.evidence}]"
         where = f"{plain(verdict.file)}:{verdict.line}"
-        said = plain(f"{problem.code} {problem.path or '/'}: {problem.message}{hint}{doubt}")
+        said = plain(f"{problem.code} {_cut(problem.path) or '/'}: {problem.message}{hint}{doubt}")
         print(f"{where}: {severity} {said}")
 
 
@@ -191,7 +194,9 @@ def _json(verdict: Verdict, seen: Counter[str]) -> None:
     ]
     seen["warning"] += sum(1 for problem in verdict.problems if problem.severity == "warning")
     known = {"file": verdict.file, "line": verdict.line, "valid": verdict.valid, "model": verdict.model}
-    print(json.dumps({**known, "mode": verdict.mode, "cost_usd": verdict.cost_usd, "problems": problems}))
+    line = json.dumps({**known, "mode": verdict.mode, "cost_usd": verdict.cost_usd, "problems": problems})
+    # The same JSON, in which GitHub's runner sees no command.
+    print(line.replace("##[", r"#\u0023["))
 
 
 class _Annotations:
@@ -216,8 +221,14 @@ class _Annotations:
 
 def _annotation(verdict: Verdict, problem: Problem) -> str:
     hint = f" ({problem.hint})" if problem.hint else ""
-    where = f"file={_property(verdict.file)},line={verdict.line},title={_property(problem.code)}"
-    return f"::{problem.severity} {where}::{_data(plain(f'{problem.path}: {problem.message}{hint}'))}"
+    file = "" if verdict.file == "-" else f"file={_property(verdict.file)},line={verdict.line},"
+    said = _data(plain(f"{_cut(problem.path)}: {problem.message}{hint}"))
+    return f"::{problem.severity} {file}title={_property(problem.code)}::{said}"
+
+
+def _cut(path: str) -> str:
+    """A pointer as people are shown it: a name may be as long as the request."""
+    return path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH - 1]}…"
 
 
 def _data(text: str) -> str:

@@ -70,7 +70,9 @@ def _text(verdict: Verdict) -> str:
     named = plain(" ".join(part for part in (verdict.model, verdict.mode) if part))
     quote = verdict.quote
     if quote is None:
-        return f"{where}: {named}: invalid, {len(verdict.problems)} problems".replace(": : ", ": ")
+        count = len(verdict.problems)
+        invalid = f"invalid, {count} problem{'' if count == 1 else 's'}"
+        return ": ".join(part for part in (where, named, invalid) if part)
     if quote.low_usd is None or quote.high_usd is None:
         return f"{where}: {named}: {'; '.join(quote.notes)}"
     said = f"{_usd(quote.low_usd, quote.high_usd)} {quote.evidence}"

@@ -65,8 +65,13 @@ def paint(*renderables: RenderableType) -> None:
 
 
 def plain(text: str) -> str:
-    """Text of a file or a server, without what a terminal would act on."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    """Text of a file or a server, without what a terminal or a workflow's runner would act on.
+
+    GitHub's runner takes a line that begins with `::` for a command, and `##[` anywhere in one.
+    """
+    shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    shown = shown.replace("##[", r"#\x23[")
+    return rf"\x3a{shown.lstrip()[1:]}" if shown.lstrip().startswith("::") else shown
 
 
 def say(message: str, style: Literal["red", "yellow", "green"] | None = None) -> None:

@@ -70,14 +70,14 @@ def _document(spec: Spec) -> Schema:
 
 
 def _sent(value: Any) -> Any:
-    """A schema of what is sent: no defaults, or each would be sent; of what does not bind, the type alone."""
+    """A schema of what is sent: no defaults, or each would be; no formats, which turn text into something else."""
     match value:
         case {"x-expected": expected, **rest}:
             return {name: item for name, item in rest.items() if name != "default"} | {"anyOf": [_plain(expected), {}]}
         case {"properties": dict(properties), **rest}:
             return {**rest, "properties": {name: _sent(item) for name, item in properties.items()}}
         case dict():
-            return {name: item for name, item in value.items() if name != "default"}
+            return {name: item for name, item in value.items() if name not in ("default", "format")}
         case _:
             return value
 

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any, NoReturn, cast
 from urllib.parse import quote
 
@@ -57,21 +58,35 @@ def _max_ratio(validator: Any, ratio: int, instance: object, _schema: object) ->
             yield ValidationError("too long")
 
 
+def _items(validator: Any, item: object, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """The items of a list, unless it is longer than allowed: that comes first, and there may be very many of them."""
+    if not isinstance(instance, list) or len(instance) <= schema.get("maxItems", math.inf):
+        yield from _every_item(validator, item, instance, schema)
+
+
+_every_item: Any = cast(Any, Draft202012Validator).VALIDATORS["items"]
 Validator: Any = cast(Any, validators).extend(
-    Draft202012Validator, {"pattern": _whole_pattern, "x-max-ratio": _max_ratio}
+    Draft202012Validator, {"pattern": _whole_pattern, "items": _items, "x-max-ratio": _max_ratio}
 )
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value of a body, or the Refusal of what is none, is not finite or is nested too deep."""
+    """The JSON value of a body, or the Refusal of what the validation profile does not take. Its size is not judged."""
+    not_json = Refusal(400, "The body is not JSON in UTF-8.", "json")
     nested = Refusal(400, f"The body is nested more than {MAX_DEPTH} deep.", "json")
     try:
-        value = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite)
+        text = body.decode()
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_int=_whole if _has_long_run(body) else None, parse_float=_finite
+        )
     except RecursionError:
         return nested
     except ValueError:
-        return Refusal(400, "The body is not JSON in UTF-8.", "json")
-    return nested if _deeper(value, MAX_DEPTH) else value
+        return not_json
+    if _has_half_a_pair(text):
+        return not_json
+    may_be_deep = body.count(b"[") + body.count(b"{") > MAX_DEPTH
+    return nested if may_be_deep and _depth(body) > MAX_DEPTH else value
 
 
 class Judge:
@@ -169,19 +184,37 @@ def _pointer(path: list[str | int]) -> str:
     return quote(text, safe="/~!$&'()*+,;=:@", errors="replace")[:POINTER_MAX_CHARS]
 
 
-def _deeper(value: object, levels: int) -> bool:
-    match value:
-        case dict():
-            items = list(value.values())
-        case list():
-            items = value
-        case _:
-            return False
-    return levels == 0 or any(_deeper(item, levels - 1) for item in items)
+def _depth(body: bytes) -> int:
+    """How deep the text of a JSON value nests, what a later equal key overwrites included."""
+    steps = _a_string.sub(b"", body).translate(_STEP, delete=_NO_BRACKET)
+    return max(accumulate(memoryview(steps).cast("b")), default=0)
+
+
+_a_string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""A bracket -> the byte that is 1 or -1 where bytes have a sign."""
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _has_half_a_pair(text: str) -> bool:
+    r"""Whether a string of a JSON text, a key included, has a \u escape of a surrogate without the other half."""
+    return _half_a_pair.search(text.replace(r"\\", "..")) is not None
+
+
+_half_a_pair = re.compile(r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])")
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_has_long_run = re.compile(rb"(?<![0-9])[0-9]{309}").search
+"""An integer of fewer digits is no larger than the largest double."""
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -73,6 +73,25 @@ def test_no_malformed_body_breaks_the_server(current: Run, field: str) -> None:
     explore(negative, judge, count=3 * current.examples, seed_=current.seed)
 
 
+_PLACES = ("model", "mode", "params", "webhook_url", "async")
+_VALUES = {"null": None, "a number": 5, "a string": "x", "a list": [], "an object": {}, "true": True}
+MALFORMED = {
+    f"{place}: {name}": {"model": "no-such-model", "params": {}, place: value}
+    for place in _PLACES
+    for name, value in _VALUES.items()
+}
+"""Every member of the envelope as every JSON type. None names a model that exists."""
+
+
+@requirement("ERR-06")
+@fields(*MALFORMED)
+def test_no_member_of_another_type_breaks_the_server(current: Run, field: str) -> None:
+    """The same, place by place, so that no luck is needed to find one."""
+    violation = _broken_by(current.implementation, "generate", json.dumps(MALFORMED[field]).encode())
+    if violation is not None:
+        raise violation
+
+
 HOSTILE = {
     "nested deep": b'{"model": ' + b"[" * 200 + b"]" * 200 + b', "params": {}}',
     "not UTF-8": b'{"model": "\xff\xfe", "params": {}}',

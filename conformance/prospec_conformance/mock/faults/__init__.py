@@ -1,7 +1,8 @@
 """Ways of breaking the API's promises, one promise at a time: what the conformance suite must notice.
 
-Every requirement has at least one. A fault is written as a change at one of the seams of changes.py, and is named after
-the requirement that it breaks. Here lives the registry; what the documentation leaves open is a variant.
+Every requirement that the suite checks has at least one. A fault is written as a change at one of the seams of
+changes.py, and is named after the requirement that it breaks. Here lives the registry; what the documentation leaves
+open is a variant.
 """
 
 from __future__ import annotations
