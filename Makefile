@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test codegen check lint types mock conformance dist clean
+.PHONY: help demo test nightly codegen check lint types mock conformance dist clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ demo: $(READY) ## The whole of it: compile, validate the documentation's request
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+nightly: $(READY) ## The long forms of the drawn tests: 10,000 broken specs, 100,000 bodies
+	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py
 
 codegen: $(READY) ## Compile spec/ into generated/
 	@$(BIN)/prospec codegen

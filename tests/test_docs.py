@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prospec.ir import Spec
+from prospec_conformance.mock import FAULTS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -79,7 +81,18 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert MAKE[1] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
 
 
+def test_the_figures_of_the_readme_are_those_of_the_spec(spec: Spec) -> None:
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    checked = len({fault.requirement for fault in FAULTS.values()})
+    assert f"every requirement of the API ({len(spec.requirements)}) and every gap of its documentation" in readme
+    assert f"({len(spec.gaps)}), with both sides" in readme
+    assert f"checks for {checked} of the {len(spec.requirements)} requirements" in readme
+    requests, webhooks = len(spec.vectors.requests), len(spec.vectors.webhooks)
+    assert f"{requests:,} requests with their verdict and {webhooks} webhook bodies" in readme
+    assert f"a catalog of {['ten', 'eleven', 'twelve'][len(spec.models) - 10]} models" in readme
+
+
 def test_make_lists_every_verb_that_the_documents_name() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for verb in ("demo", "test", "codegen", "check", "lint", "types", "mock", "conformance", "dist"):
+    for verb in ("demo", "test", "nightly", "codegen", "check", "lint", "types", "mock", "conformance", "dist"):
         assert re.search(rf"^{verb} ", listed, re.MULTILINE)
