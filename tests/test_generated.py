@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import prospo
 import pytest
 from jsonschema import Draft202012Validator
-from openapi_spec_validator import OpenAPIV31SpecValidator
 from prospec.emit import emit
 from prospec.ir import Spec
 from prospec.output import Difference, compare, write
@@ -36,10 +36,10 @@ def test_each_folder_of_generated_belongs_to_a_target() -> None:
     assert {path.name for path in GENERATED.iterdir()} == TARGETS.keys()
 
 
-def test_there_are_two_schemas_for_each_mode_and_two_documents(spec: Spec) -> None:
+def test_there_are_two_schemas_for_each_mode_two_documents_and_the_vectors(spec: Spec) -> None:
     schemas = {f"schemas/{model}.{mode}{strict}.json" for model, mode in PAIRS for strict in ("", ".strict")}
     assert len(schemas) == 48
-    assert emit(spec, "json").keys() == schemas | {"openapi.json", "openapi.strict.json"}
+    assert emit(spec, "json").keys() == schemas | {"openapi.json", "openapi.strict.json", "vectors.json"}
 
 
 @pytest.mark.parametrize("strict", ["", ".strict"])
@@ -48,38 +48,6 @@ def test_every_schema_is_a_json_schema_of_2020_12(strict: str) -> None:
         schema = document(f"schemas/{model}.{mode}{strict}.json")
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
         Draft202012Validator.check_schema(schema)
-
-
-@pytest.mark.parametrize("strict", ["", ".strict"])
-def test_the_bundled_document_is_openapi_3_1(strict: str) -> None:
-    bundled = document(f"openapi{strict}.json")
-    assert [error.message for error in OpenAPIV31SpecValidator(bundled).iter_errors()] == []
-    union = bundled["components"]["schemas"]["GenerateRequest"]
-    assert list(union["discriminator"]["mapping"]) == list(MODELS)
-    assert [branch["$ref"] for branch in union["oneOf"]] == list(union["discriminator"]["mapping"].values())
-
-
-@pytest.mark.parametrize("strict", ["", ".strict"])
-def test_every_reference_of_the_bundled_document_leads_somewhere(strict: str) -> None:
-    bundled = document(f"openapi{strict}.json")
-
-    def references(value: Any) -> list[str]:
-        match value:
-            case {"$ref": str(reference)}:
-                return [reference]
-            case dict():
-                return [each for item in value.values() for each in references(item)]
-            case list():
-                return [each for item in value for each in references(item)]
-            case _:
-                return []
-
-    found = references(bundled)
-    assert len(found) > len(PAIRS)
-    for reference in found:
-        value = bundled
-        for part in reference.removeprefix("#/").split("/"):
-            value = value[part.replace("~1", "/").replace("~0", "~")]
 
 
 @pytest.mark.parametrize(("model", "mode"), PAIRS)
@@ -153,6 +121,144 @@ def test_what_tools_leave_behind_is_nobody_s_file(tmp_path: Path) -> None:
     assert compare({}, tmp_path) == []
     (tmp_path / "distant.js").write_text("")
     assert compare({}, tmp_path) == [Difference("distant.js", "not ours")]
+
+
+def test_what_lies_beside_the_targets_is_not_ours(prospec: Prospec, tmp_path: Path) -> None:
+    assert prospec("codegen", "json", "python", "pydantic", "--out", str(tmp_path)).returncode == 0
+    for path in ("stray.txt", "typescript/src/index.ts", "typescript/package.json", "__pycache__/x.pyc"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "linked").symlink_to("json")
+    strays = ("dangling", "linked", "stray.txt", "typescript/package.json", "typescript/src/index.ts")
+    ran = prospec("codegen", "--check", "--out", str(tmp_path))
+    assert ran.stdout.splitlines() == [f"not ours: {tmp_path / path}" for path in strays]
+    assert ran.returncode == 1
+    # Who names a target asks for no more, and who writes may write into a folder of his own.
+    for arguments in (("json", "--check"), ()):
+        ran = prospec("codegen", *arguments, "--out", str(tmp_path))
+        assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_a_file_in_the_place_of_a_target_s_folder_is_not_ours(prospec: Prospec, tmp_path: Path) -> None:
+    (tmp_path / "json").write_text("")
+    ran = prospec("codegen", "--check", "--out", str(tmp_path))
+    assert ran.stdout.splitlines()[-1] == f"not ours: {tmp_path / 'json'}"
+    assert f"missing: {tmp_path / 'json' / 'openapi.json'}" in ran.stdout.splitlines()
+
+
+def test_an_empty_folder_is_no_file(prospec: Prospec, tmp_path: Path) -> None:
+    """Neither git nor a wheel carries one."""
+    assert prospec("codegen", "--out", str(tmp_path)).returncode == 0
+    (tmp_path / "empty" / "folder").mkdir(parents=True)
+    (tmp_path / "json" / "empty").mkdir()
+    ran = prospec("codegen", "--check", "--out", str(tmp_path))
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_a_link_in_the_place_of_a_file_differs_and_is_replaced(prospec: Prospec, tmp_path: Path) -> None:
+    """It would take what is written to another place, and a wheel would not have it."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere.json"
+    assert prospec("codegen", "json", "--out", str(out)).returncode == 0
+    ours = out / "json" / "openapi.json"
+    text = ours.read_text("utf-8")
+    for there in (text, "mine", None):
+        ours.unlink()
+        ours.symlink_to(elsewhere)
+        elsewhere.unlink(missing_ok=True)
+        if there is not None:
+            elsewhere.write_text(there, "utf-8")
+        for arguments in (("--check",), ()):
+            ran = prospec("codegen", "json", *arguments, "--out", str(out))
+            assert ran.stdout == f"differs: {ours}\n"
+        assert ran.returncode == 0
+        assert not ours.is_symlink()
+        assert ours.read_text("utf-8") == text
+        assert (elsewhere.read_text("utf-8") if elsewhere.exists() else None) == there
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_written_through(prospec: Prospec, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    assert prospec("codegen", "json", "--out", str(out)).returncode == 0
+    schemas = out / "json" / "schemas"
+    schemas.rename(elsewhere)
+    schemas.symlink_to(elsewhere)
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+    ran = prospec("codegen", "json", "--check", "--out", str(out))
+    named = [f"missing: {schemas / name}" for name in before] + [f"not ours: {schemas}"]
+    assert (ran.returncode, sorted(ran.stdout.splitlines())) == (1, sorted(named))
+    next(elsewhere.iterdir()).write_text("mine")
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+    ran = prospec("codegen", "json", "--out", str(out))
+    assert ran.returncode == 2
+    assert f"{schemas}: a link, expected a folder" in ran.stderr
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
+
+
+def test_a_link_that_is_not_ours_is_named_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("")
+    (tmp_path / "out" / "round").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "dangling").symlink_to("nowhere")
+    named = [Difference(path, "not ours") for path in ("dangling", "folder", "round")]
+    assert compare({}, tmp_path / "out") == named
+
+
+def test_a_pipe_is_no_file_of_ours(tmp_path: Path) -> None:
+    """To write into one would wait for ever."""
+    os.mkfifo(tmp_path / "ours")
+    os.mkfifo(tmp_path / "theirs")
+    assert compare({"ours": "text"}, tmp_path) == [Difference("ours", "missing"), Difference("theirs", "not ours")]
+    write({"ours": "text"}, tmp_path)
+    assert (tmp_path / "ours").read_text() == "text"
+
+
+def test_an_unreadable_file_is_named_with_the_others(
+    prospec: Prospec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prospec("codegen", "json", "--out", str(tmp_path)).returncode == 0
+    unreadable, missing = tmp_path / "json" / "openapi.json", tmp_path / "json" / "vectors.json"
+    missing.unlink()
+    read = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path == unreadable:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    ran = prospec("codegen", "json", "--check", "--out", str(tmp_path))
+    assert (ran.returncode, ran.stdout) == (1, f"unreadable: {unreadable}\nmissing: {missing}\n")
+
+
+def test_a_folder_that_cannot_be_listed_is_a_usage_error(
+    prospec: Prospec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prospec("codegen", "--out", str(tmp_path)).returncode == 0
+    closed = tmp_path / "notes"
+    closed.mkdir()
+    listed = Path.iterdir
+
+    def refusing(path: Path) -> Iterator[Path]:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    ran = prospec("codegen", "--check", "--out", str(tmp_path))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"{closed}: Permission denied" in ran.stderr
+
+
+def test_a_name_that_no_terminal_should_obey_is_escaped(prospec: Prospec, tmp_path: Path) -> None:
+    assert prospec("codegen", "--out", str(tmp_path)).returncode == 0
+    for folder in (tmp_path, tmp_path / "json"):
+        (folder / "a\nmissing: b\x1b[31m").write_text("")
+    ran = prospec("codegen", "--check", "--out", str(tmp_path))
+    name = r"a\nmissing: b\x1b[31m"
+    assert ran.stdout.splitlines() == [f"not ours: {tmp_path / 'json' / name}", f"not ours: {tmp_path / name}"]
 
 
 def test_codegen_makes_only_the_targets_it_is_given(prospec: Prospec, tmp_path: Path) -> None:

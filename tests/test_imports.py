@@ -24,7 +24,7 @@ HOMES = {
     "prospo": ROOT / "generated" / "python",
 }
 """Import package -> its src root."""
-RUNS_THE_BINDING = {"prospec.cli", "prospec.listing", "prospec.judging"}
+RUNS_THE_BINDING = {"prospec.cli", "prospec.explaining", "prospec.judging", "prospec.listing", "prospec.quoting"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
 
 

@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
 from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from .terminal import COLOURS, console, paint, say, set_colour
+from .terminal import COLOURS, console, paint, plain, say, set_colour
 
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
@@ -133,14 +133,15 @@ def codegen(
         What to make: json, python, or pydantic (models of requests and answers, for those who want them). json and
         python when none is named.
     check
-        Write nothing; name each file that is not current, and exit 1 if there is one.
+        Write nothing; name each file that differs, is missing, or is not ours, and exit 1 if there is one. Without a
+        target, what lies beside the folders of the targets is not ours either.
     spec
         The spec folder; the one that came with prospec by default.
     out
         The folder that holds one folder a target.
     """
     from .loader import SpecError, load
-    from .output import compare, write
+    from .output import compare, strays, write
     from .targets import OPTIONAL, TARGETS
 
     known = {**TARGETS, **OPTIONAL}
@@ -163,9 +164,18 @@ def codegen(
             say(f"{error.filename}: {error.strerror}", "red")
             return USAGE
         for difference in differences:
-            print(f"{difference.state}: {folder / difference.path}")
+            print(f"{difference.state}: {plain(str(folder / difference.path))}")
         stale += sum(1 for difference in differences if check or difference.state == "not ours")
         say(f"{target}: {len(files)} files, {'not current' if check and differences else 'current'}")
+    if check and not targets:
+        try:
+            beside = strays(out, known)
+        except OSError as error:
+            say(f"{error.filename}: {error.strerror}", "red")
+            return USAGE
+        for difference in beside:
+            print(f"{difference.state}: {plain(str(out / difference.path))}")
+        stale += len(beside)
     return FINDINGS if stale else OK
 
 

@@ -6,13 +6,19 @@ Every message names what is there and what was expected. Here live no I/O and no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from .positions import Path
 
+NO_LINE_END = r"(?!\n)"
+"""Behind the `$` of a pattern: to Python that is also the place before a last line end. A reader needs none of this."""
+LARGEST = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps exactly."""
 LONGEST = 60
 """Characters of a value that a message repeats."""
+LONGEST_LIST = 300
+"""Characters of what a message lists, or takes from a parser."""
 WORDS: Mapping[str, str] = {
     "string": "text",
     "array": "a list",
@@ -37,13 +43,34 @@ def findings(value: object, schema: Mapping[str, Any]) -> Iterator[Finding]:
 
 def shown(value: object) -> str:
     """A value as a message repeats it: quoted, on one line, nothing unprintable in it, and not too long."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=repr)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    if isinstance(value, str):
+        return _cut(repr(value[:LONGEST]) if len(value) > LONGEST else repr(value), LONGEST)
+    try:
+        return _cut(json.dumps(value, ensure_ascii=True, default=str), LONGEST)
+    except (ValueError, TypeError, RecursionError):  # too many digits, a key that is no text, too deep
+        return f"a {type(value).__name__}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """What there is to choose from, as a message lists it."""
+    return plain(", ".join(str(name) for name in names))
+
+
+def plain(text: str) -> str:
+    """The first line of what somebody else said, without anything unprintable in it, and not too long."""
+    line = text.partition("\n")[0]
+    return _cut("".join(each if each.isprintable() else repr(each)[1:-1] for each in line), LONGEST_LIST)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _said(error: Any) -> Iterator[Finding]:
     path, limit, value = tuple(error.absolute_path), error.validator_value, error.instance
     match error.validator:
+        case keyword if "propertyNames" in error.schema_path:
+            yield (*path, value), f"the key {shown(value)}, expected {_expected({keyword: limit})}"
         case "required":
             missing = [name for name in limit if name not in value]
             # The validator tells of one missing member at a time.
@@ -55,9 +82,7 @@ def _said(error: Any) -> Iterator[Finding]:
             for name in value:
                 if _is_unknown(name, error):
                     yield (*path, name), f"unknown key {shown(name)}{listed}"
-        case "propertyNames":
-            yield path, f"the key {shown(value)}, expected {_expected(limit)}"
-        case "oneOf" if all(set(branch) == {"required"} for branch in limit):
+        case "oneOf" if isinstance(value, dict) and all(set(branch) == {"required"} for branch in limit):
             names = [name for branch in limit for name in branch["required"]]
             there = [name for name in names if name in value]
             yield path, f"has {' and '.join(there) or 'none of them'}, expected exactly one of {', '.join(names)}"
@@ -88,11 +113,11 @@ def _expected(schema: Mapping[str, Any]) -> str:
     """What a schema asks for, as far as a few words can say."""
     match schema:
         case {"enum": list(values)}:
-            return f"one of {', '.join(str(value) for value in values)}"
+            return f"one of {listed(values)}"
         case {"const": value}:
             return shown(value)
         case {"pattern": str(pattern)}:
-            return f"text of the form {pattern}"
+            return f"text of the form {pattern.removesuffix(NO_LINE_END)}"
         case {"minimum": low}:
             return f"at least {low}"
         case {"maximum": high}:

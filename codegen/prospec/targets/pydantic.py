@@ -7,6 +7,7 @@ Answers are open: an unknown status, event or member is data, never an error. No
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ..emit import HEADER, Files
@@ -35,6 +36,7 @@ def emit(spec: Spec) -> Files:
         custom_file_header=f"# {HEADER}\n",
         disable_timestamp=True,
         formatters=[Formatter.BUILTIN],
+        settings_path=Path("/"),  # not the pyproject.toml of whoever compiles
         use_annotated=True,
         field_constraints=True,
         enum_field_as_literal=LiteralType.All,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, assert_never
 
 from ..emit import HEADER, Code, Files, render
@@ -78,9 +79,12 @@ def literal(value: object) -> Code:
 
 
 def identifier(*ids: str) -> Code:
-    """seedance-2-fast, text -> seedance_2_fast__text. Raises ValueError for what is no name in Python."""
+    """seedance-2-fast, text -> seedance_2_fast__text. Raises ValueError for what is no name in Python.
+
+    Beyond ASCII two names that differ may be one to Python: they are refused.
+    """
     name = "__".join(id.replace("-", "_") for id in ids)
-    if not name.isidentifier() or keyword.iskeyword(name):
+    if not name.isascii() or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"{name!r} is no Python name")
     return Code(name)
 
@@ -210,6 +214,7 @@ def _types(spec: Spec) -> str:
         custom_file_header=f"# {HEADER}\n",
         disable_timestamp=True,
         formatters=[Formatter.BUILTIN],
+        settings_path=Path("/"),  # not the pyproject.toml of whoever compiles
         use_schema_description=True,
         use_field_description=True,
         use_closed_typed_dict=False,
@@ -223,13 +228,20 @@ def _types(spec: Spec) -> str:
 
 
 def printable(value: Any) -> Any:
-    """The same document, with what cannot be printed escaped in every description: they become docstrings."""
+    """The same document, with what cannot be printed escaped in every description: they become docstrings.
+
+    The generator drops blanks at the end, and a docstring of blanks alone: they are escaped as well.
+    """
     match value:
         case dict():
             shown = {name: printable(item) for name, item in value.items()}
             if isinstance(value.get("description"), str):
                 text = value["description"]
-                shown["description"] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+                kept = text.rstrip(" ")
+                blanks = "\\x20" * (len(text) - len(kept))
+                shown["description"] = (
+                    "".join(each if each.isprintable() else repr(each)[1:-1] for each in kept) + blanks
+                )
             return shown
         case list():
             return [printable(item) for item in value]

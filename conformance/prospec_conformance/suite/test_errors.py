@@ -74,8 +74,8 @@ def test_no_malformed_body_breaks_the_server(current: Run, field: str) -> None:
 
 
 _PLACES = ("model", "mode", "params", "webhook_url", "async")
-_VALUES = {"null": None, "a number": 5, "a string": "x", "a list": [], "an object": {}, "true": True}
-MALFORMED = {
+_VALUES: dict[str, object] = {"null": None, "a number": 5, "a string": "x", "a list": [], "an object": {}, "true": True}
+MALFORMED: dict[str, dict[str, object]] = {
     f"{place}: {name}": {"model": "no-such-model", "params": {}, place: value}
     for place in _PLACES
     for name, value in _VALUES.items()
