@@ -64,9 +64,21 @@ def _items(validator: Any, item: object, instance: object, schema: Mapping[str, 
         yield from _every_item(validator, item, instance, schema)
 
 
+def _no_others(
+    validator: Any, allowed: object, instance: object, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """The first member that is not listed, whatever the number of them."""
+    if allowed is not False:
+        yield from _other_members(validator, allowed, instance, schema)
+    elif isinstance(instance, dict) and not instance.keys() <= schema["properties"].keys():
+        yield ValidationError("not listed")
+
+
+_other_members: Any = cast(Any, Draft202012Validator).VALIDATORS["additionalProperties"]
 _every_item: Any = cast(Any, Draft202012Validator).VALIDATORS["items"]
 Validator: Any = cast(Any, validators).extend(
-    Draft202012Validator, {"pattern": _whole_pattern, "items": _items, "x-max-ratio": _max_ratio}
+    Draft202012Validator,
+    {"pattern": _whole_pattern, "items": _items, "additionalProperties": _no_others, "x-max-ratio": _max_ratio},
 )
 
 
@@ -208,12 +220,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_has_long_run = re.compile(rb"(?<![0-9])[0-9]{309}").search
-"""An integer of fewer digits is no larger than the largest double."""
+_LONGEST_INT = 308
+"""Digits. An integer of no more is below the largest double."""
+_has_long_run = re.compile(rb"(?<![0-9])[0-9]{%d}" % (_LONGEST_INT + 1)).search
 
 
 def _whole(text: str) -> int:
-    _finite(text)
+    if len(text) > _LONGEST_INT:
+        _finite(text)
     return int(text)
 
 

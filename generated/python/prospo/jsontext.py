@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from .problem import NotJSONError
@@ -16,13 +17,18 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 _LONGEST_INT = 300
 """Digits. An integer of more is beyond the largest double (309 digits), so it is read as a double and refused there."""
-_may_overflow = re.compile(rb"[0-9]{200}|[eE]\+?0*+[0-9]{3}").search
-"""Without this, a number has fewer than 200 digits and an exponent of two: far below the largest double, 1.8e308."""
-_may_be_alone = re.compile(rb"\\u[dD][89a-fA-F]").search
-_alone = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(u[dD][89a-fA-F])|.)", re.DOTALL).findall
-"""For each escape of a text: nothing for a pair or for another character, else the beginning of a surrogate."""
-_string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_bracket = re.compile(rb"[\[{\]}]")
+_SHAPE = bytes(
+    0x30 if 0x30 <= byte <= 0x39 else 0x65 if byte in b"eE" else 0x2B if byte == 0x2B else 0x20 for byte in range(256)
+)
+"""A byte -> 0 for a digit, e for either e, + for itself, a space for the rest."""
+_LONG = b"0" * 200
+"""Without such a run of digits, a number has fewer than 200 of them before its exponent."""
+_alone = re.compile(r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])").search
+"""A surrogate escape that has no other half, in a text without escaped backslashes."""
+_string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""A bracket -> the byte that is 1 or -1 where bytes have a sign."""
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse(data: bytes, *, max_bytes: float = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
@@ -33,46 +39,31 @@ def parse(data: bytes, *, max_bytes: float = MAX_BYTES, max_depth: int = MAX_DEP
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJSONError(f"not UTF-8, at byte {error.start}") from None
+    shape = data.translate(_SHAPE)
+    # With neither, a number has an exponent of two digits at most: far below the largest double, 1.8e308.
+    may_overflow = _LONG in shape or b"e000" in shape or b"e+000" in shape
     try:
-        if _may_overflow(data):
-            value = json.loads(text, parse_constant=_constant, parse_int=_integer, parse_float=_float)
-        else:
-            value = json.loads(text, parse_constant=_constant)
+        value = json.loads(
+            text,
+            parse_constant=_constant,
+            parse_int=_integer if may_overflow and b"0" * _LONGEST_INT in shape else None,
+            parse_float=_float if may_overflow else None,
+        )
     except json.JSONDecodeError as error:
         raise NotJSONError(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise NotJSONError(f"nested more than {max_depth} deep") from None
-    if data.count(b"[") + data.count(b"{") > max_depth and _is_deeper(value, data, max_depth):
+    if data.count(b"[") + data.count(b"{") > max_depth and _depth(data) > max_depth:
         raise NotJSONError(f"nested more than {max_depth} deep")
-    if _may_be_alone(data) and any(_alone(text)):
+    if b"\\u" in data and _alone(text.replace("\\\\", "..")):
         raise NotJSONError("a surrogate without its other half, which UTF-8 cannot carry")
     return value
 
 
-def _is_deeper(value: object, data: bytes, max_depth: int) -> bool:
-    """Whether a text nests deeper: by its value, or by its brackets where a later key has overwritten a part of it."""
-    level, count = [value], 1
-    for _ in range(max_depth):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer if type(outer) is list else ())
-            if type(inner) in (dict, list)
-        ]
-        count += len(level)
-        if not level:
-            break
-    if level:
-        return True
-    bare = _string.sub(b"", data)
-    if bare.count(b"[") + bare.count(b"{") == count:
-        return False
-    depth = 0
-    for match in _bracket.finditer(bare):
-        depth += 1 if match[0] in b"[{" else -1
-        if depth > max_depth:
-            return True
-    return False
+def _depth(data: bytes) -> int:
+    """How deep a JSON text nests, with what a later key overwrites."""
+    steps = _string.sub(b"", data).translate(_STEP, _NO_BRACKET)
+    return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
 def _constant(literal: str) -> NoReturn:

@@ -7,7 +7,7 @@ mode's table. How a value is named in a message stands in `wording`, what was li
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, TypeVar
 
 from . import values, wording
@@ -161,7 +161,10 @@ def _params(params: Mapping[Any, Any], model: Model, mode: Mode, beside: Iterabl
     unknown = [key for key in params if key not in rows]
     likely = {key: wording.unknown_param(key, params, model, mode) for key in unknown[:FEW]}
     around = [params[key] for key in unknown[:FEW] if wording.is_envelope(key)]
-    misplaced = {*beside, *(name for inner in around if isinstance(inner, Mapping) for name in inner)}
+    wrapped = {name for inner in around if isinstance(inner, Mapping) for name in inner}
+    if _severity(mode.evidence) == "warning":  # then the wrapping is a warning, and what it hides may be an error
+        wrapped = {name for name in wrapped if name not in rows or _severity(rows[name].evidence) == "warning"}
+    misplaced = {*beside, *wrapped}
     misspelt = {meant: key for key, (_, meant) in reversed(likely.items()) if meant}
     told: set[Any] = set()
     for name, param in rows.items():
@@ -213,7 +216,8 @@ def _value(param: Param, value: object) -> Iterator[_Fault]:
         case "number":
             yield from _number(param, value)
         case "string" if param.media:
-            yield from _media(value, "")
+            if not values.is_media(value):
+                yield _no_media(value, "")
         case "string":
             if not isinstance(value, str):
                 hint = wording.as_text(value, param.enum)
@@ -238,11 +242,10 @@ def _number(param: Param, value: Any) -> Iterator[_Fault]:
         yield "", "maximum", message, wording.beyond(param.max)
 
 
-def _media(value: object, path: str) -> Iterator[_Fault]:
+def _no_media(value: object, path: str) -> _Fault:
     if not isinstance(value, str):
-        yield path, "type", f"takes a string, got {wording.kind(value)}", wording.as_one_media(value)
-    elif not values.is_media(value):
-        yield path, "media", "is neither an https URL nor an upload token", wording.as_media(value)
+        return path, "type", f"takes a string, got {wording.kind(value)}", wording.as_one_media(value)
+    return path, "media", "is neither an https URL nor an upload token", wording.as_media(value)
 
 
 def _array(param: Param, value: Any) -> Iterator[_Fault]:
@@ -253,7 +256,8 @@ def _array(param: Param, value: Any) -> Iterator[_Fault]:
         yield "", "minItems", f"has {len(value)} items; at least {param.min_items} is expected", None
     if param.max_items is not None and len(value) > param.max_items:
         yield "", "maxItems", f"has {len(value):,} items; at most {param.max_items} are taken", None
-    faults = chain.from_iterable(_media(item, f"/{index}") for index, item in enumerate(value))
+    others = ((item, f"/{index}") for index, item in enumerate(value) if not values.is_media(item))
+    faults = (_no_media(item, path) for item, path in others)
     yield from islice(faults, MANY)
     for path, code, message, hint in islice(faults, 1):
         yield path, code, f"{message}; items after it are not told of", hint
