@@ -19,7 +19,8 @@ URLS = {
 def example_request(spec: Spec, model: Model, mode: Mode) -> dict[str, Any]:
     """A request of that model and mode, with `mode` left out where the API declares none."""
     for example in spec.examples:
-        if example.request.get("model") == model.id and example.request.get("mode") == mode.id:
+        named = (example.request.get("model"), example.request.get("mode", model.modes[0].id))
+        if named == (model.id, mode.id):
             return example.request
     return request(model, mode, smallest_params(mode))
 

@@ -8,18 +8,25 @@ that writes.
 from __future__ import annotations
 
 import json
-import math
-import tomllib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import building, meaning, openapi, positions
+from . import building, meaning, openapi, positions, reading
 from .ir import Example, Spec, Vectors
-from .shape import Finding, findings, shown
+from .reading import Raw
+from .shape import LONGEST, Finding, findings, plain, shown
 
-Raw = dict[str, Any]
+FILES = (
+    *("aliases.toml", "codes.toml", "gaps.toml", "openapi.yaml", "requirements.toml", "service.toml"),
+    *("examples", "models", "schema", "vectors"),
+)
+"""What a spec folder holds, schema/ for editors alone: the schemas that count are those of this package."""
+VECTORS = ("requests.json", "webhooks.json")
+DEEPEST = 100
+"""Levels of a document. No reader of it may run out of stack."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,6 +81,7 @@ def load(root: Path | None = None, *, vectors: bool = True) -> Spec:
             for kind in ("request", "webhook")
         },
     )
+    folder.nothing_else()
     for name, finding in _meaning(raw):
         folder.find(name, [finding])
     problems = folder.problems()
@@ -126,6 +134,7 @@ def _meaning(raw: _Raw) -> Iterator[tuple[str, Finding]]:
     codes = None if raw.codes is None else [building.code(each) for each in raw.codes["codes"]]
     gap_ids = None if gaps is None else {gap.id for gap in gaps}
     code_ids = None if codes is None else {code.id for code in codes}
+    requirement_ids = None if raw.requirements is None else {each["id"] for each in raw.requirements["requirements"]}
     models = {name: building.model(model, "") for name, model in raw.models.items() if model is not None}
     catalog = list(models.values())
     is_whole = len(models) == len(raw.models)
@@ -149,24 +158,22 @@ def _meaning(raw: _Raw) -> Iterator[tuple[str, Finding]]:
     found += [(files[id], [finding]) for id, finding in meaning.names(catalog, schemas)]
     if raw.openapi:
         found.append(("openapi.yaml", openapi.meaning(raw.openapi, gap_ids)))
-    if is_whole and raw.aliases and raw.openapi:
-        members = schemas.get(meaning.ENVELOPE, {}).get("properties", {})
+    members = schemas.get(meaning.ENVELOPE, {}).get("properties", {})
+    if is_whole and raw.aliases and members:
         found.append(("aliases.toml", meaning.aliases(building.aliases(raw.aliases), catalog, members)))
     if is_whole:
-        found += [(name, meaning.example(request, catalog)) for name, request in raw.examples.items() if request]
+        examples = {name: request for name, request in raw.examples.items() if request is not None}
+        found += [(name, meaning.example(request, catalog)) for name, request in examples.items()]
+        found += [(name, [finding]) for name, finding in meaning.examples(examples, catalog)]
+    if gap_ids is not None and requirement_ids is not None:
+        texts = {"service.toml": raw.service, "gaps.toml": raw.gaps, "codes.toml": raw.codes, **raw.models}
+        texts |= {"requirements.toml": raw.requirements, "openapi.yaml": raw.openapi}
+        found += [(name, meaning.mentions(text, gap_ids, requirement_ids)) for name, text in texts.items()]
     for kind, vectors in raw.vectors.items():
         if vectors:
             found.append((f"vectors/{kind}s.json", meaning.vectors(f"{kind}s", vectors[f"{kind}s"], code_ids)))
     for name, findings_ in found:
         yield from ((name, finding) for finding in findings_)
-
-
-class _NotReadableError(Exception):
-    """A file that cannot be parsed. `line` is 0 where the parser does not say one."""
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
 
 
 class _Folder:
@@ -181,7 +188,25 @@ class _Folder:
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The files of one kind, in an order that does not hang on the disk's."""
-        return sorted(f"{folder}/{path.name}" for path in (self.root / folder).glob(f"*{suffix}"))
+        is_file = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*{re.escape(suffix)}").fullmatch
+        return self._only(folder, is_file, f"files <id>{suffix}, the id in ASCII")
+
+    def nothing_else(self) -> None:
+        """What is there beside the files that are read would be left out without a word, so it is a problem."""
+        for folder, files in (("", FILES), ("vectors", VECTORS)):
+            self._only(folder, files.__contains__, ", ".join(files))
+
+    def _only(self, folder: str, is_known: Callable[[str], object], expected: str) -> list[str]:
+        """What stands in a folder and is known. Hidden files are nobody's."""
+        try:
+            there = sorted(path.name for path in (self.root / folder).iterdir() if not path.name.startswith("."))
+        except OSError:
+            return []
+        for name in there:
+            if not is_known(name):
+                said = f"holds {shown(name)}, expected nothing but {expected}"
+                self._unreadable.append(Problem(folder or ".", 0, "", said))
+        return [f"{folder}/{name}" for name in there if is_known(name)]
 
     def read(
         self, name: str, schema: str | None, check: Callable[[Raw], Iterator[Finding]] = lambda raw: iter(())
@@ -190,23 +215,27 @@ class _Folder:
 
         `check` is for what a schema cannot say of the shape, and is asked when the schema has found nothing.
         """
-        parse = {".toml": _toml, ".json": _json, ".yaml": _yaml}[Path(name).suffix]
+        parse = {".toml": reading.toml, ".json": reading.json, ".yaml": reading.yaml}[Path(name).suffix]
         try:
-            text = (self.root / name).read_text(encoding="utf-8")
+            # Not `read_text`, which would take every carriage return for an end of line.
+            text = (self.root / name).read_bytes().decode("utf-8")
             value = parse(text)
+            if reading.depth(value, DEEPEST) > DEEPEST:
+                raise reading.NotReadableError(f"nested too deep, expected at most {DEEPEST} levels")
         except OSError as error:
             self._unreadable.append(Problem(name, 0, "", f"cannot be read: {error.strerror}, expected a file"))
             return None
         except UnicodeDecodeError as error:
-            self._unreadable.append(Problem(name, 0, "", f"byte {error.start} is no UTF-8, expected text in UTF-8"))
+            line = error.object.count(b"\n", 0, error.start) + 1
+            self._unreadable.append(Problem(name, line, "", f"byte {error.start} is no UTF-8, expected text in UTF-8"))
             return None
-        except _NotReadableError as error:
+        except reading.NotReadableError as error:
             self._unreadable.append(Problem(name, error.line, "", str(error)))
             return None
         self._texts[name], self._values[name] = text, value
         # The requests of examples and vectors are hostile where they have to be; what people write is not.
-        strict = {".toml": _printable, ".yaml": openapi.json_only}.get(Path(name).suffix)
-        wrong = list(strict(value, ())) if strict else []
+        strict = {".toml": reading.printable, ".yaml": openapi.json_only, ".json": reading.finite}[Path(name).suffix]
+        wrong = list(strict(value, ()))
         wrong = wrong or list(findings(value, _schema(schema)) if schema else ())
         wrong = wrong or list(check(value))
         self.find(name, wrong)
@@ -238,103 +267,15 @@ def _where(path: positions.Path, value: Any) -> str:
         elif isinstance(value, list) and isinstance(key, int) and key < len(value):
             inner = value[key]
         if isinstance(key, str):
-            parts.append(key if key.isprintable() and key else shown(key))
+            parts.append(key if key.isprintable() and 0 < len(key) <= LONGEST else shown(key))
         else:
             id = inner.get("id") if isinstance(inner, Mapping) else None
-            parts.append(id if isinstance(id, str) and id and id.isprintable() else f"[{key}]")
+            is_name = isinstance(id, str) and id.isprintable() and 0 < len(id) <= LONGEST
+            parts.append(str(id) if is_name else f"[{key}]")
         value = inner
-    return ".".join(parts).replace(".[", "[")
+    return plain(".".join(parts).replace(".[", "["))
 
 
 def _schema(name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads((spec_root() / "schema" / f"{name}.json").read_text("utf-8"))
     return found
-
-
-def _toml(text: str) -> Raw:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        said, _, place = str(error).partition(" (at ")
-        line = place.removeprefix("line ").partition(",")[0]
-        last = text.count("\n") + 1
-        raise _NotReadableError(f"{said}, expected TOML", int(line) if line.isdigit() else last) from None
-    except RecursionError:
-        raise _NotReadableError("nested too deep, expected TOML") from None
-
-
-def _json(text: str) -> Raw:
-    try:
-        value = json.loads(text, object_pairs_hook=_each_once)
-    except json.JSONDecodeError as error:
-        raise _NotReadableError(f"{error.msg}, expected JSON", error.lineno) from None
-    except ValueError as error:
-        raise _NotReadableError(f"{error}, expected JSON") from None
-    except RecursionError:
-        raise _NotReadableError("nested too deep, expected JSON") from None
-    if not isinstance(value, dict):
-        raise _NotReadableError(f"is {shown(value)}, expected a JSON object", 1)
-    return value
-
-
-def _each_once(members: list[tuple[str, Any]]) -> Raw:
-    """The last of two equal keys would win, and the first be dropped without a word."""
-    made: Raw = {}
-    for key, value in members:
-        if key in made:
-            raise ValueError(f"the key {shown(key)} stands twice")
-        made[key] = value
-    return made
-
-
-def _yaml(text: str) -> Raw:
-    """YAML 1.2, so that 16:9 stays text; the last of two equal keys is refused, not taken."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.composer import Composer
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.events import AliasEvent
-
-    class Plain(Composer):
-        """Without aliases: a few of them make a document that never ends."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.parser.check_event(AliasEvent):
-                line = self.parser.peek_event().start_mark.line + 1
-                raise _NotReadableError("an alias, expected the thing itself", line)
-            return super().compose_node(parent, index)
-
-    reader = YAML(typ="safe", pure=True)
-    reader.Composer = Plain
-    try:
-        value = reader.load(text)
-    except MarkedYAMLError as error:
-        said = str(error.problem).partition("\n")[0]
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise _NotReadableError(f"{said}, expected YAML 1.2", line) from None
-    except (YAMLError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise _NotReadableError(f"{said}, expected YAML 1.2") from None
-    except RecursionError:
-        raise _NotReadableError("nested too deep, expected YAML 1.2") from None
-    if not isinstance(value, dict):
-        raise _NotReadableError(f"is {shown(value)}, expected a mapping", 1)
-    return value
-
-
-def _printable(value: object, path: positions.Path) -> Iterator[Finding]:
-    """Text that no editor shows as it is (controls, bidi marks) has no place in the spec nor in its output."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                if not key.isprintable():
-                    yield path, f"the key {shown(key)}, expected text without unprintable characters"
-                yield from _printable(item, (*path, key))
-        case list():
-            for index, item in enumerate(value):
-                yield from _printable(item, (*path, index))
-        case str() if not value.isprintable():
-            yield path, f"is {shown(value)}, expected text without unprintable characters"
-        case float() if not math.isfinite(value):
-            yield path, f"is {value}, expected a finite number"
-        case _:
-            pass

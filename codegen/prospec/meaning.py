@@ -6,6 +6,7 @@ Each function takes the parts that it needs and yields (path, message) within th
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ from .ir import (
 )
 from .positions import Path
 from .schema import size_name, type_name
-from .shape import Finding, shown
+from .shape import Finding, listed, plain, shown
 
 KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "text": (frozenset(), frozenset()),
@@ -42,10 +43,21 @@ KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "size": (frozenset({"presets", "multiple_of", "min", "max", "max_ratio"}), frozenset()),
 }
 """For each type of a row: the keys that it needs and those that it may have, beside the ones every row has."""
-KEYWORDS = frozenset(
-    {"param", "required", "type", "enum", "minimum", "maximum", "minItems", "maxItems", "multipleOf", "media", "size"}
-)
-"""What `inferred` and `gaps` of a row may speak of; `param` is the row itself."""
+_ANY = frozenset({"param", "required", "type"})
+KEYWORDS: Mapping[str, frozenset[str]] = {
+    "text": _ANY,
+    "flag": _ANY,
+    "choice": _ANY | {"enum"},
+    "number": _ANY | {"minimum", "maximum"},
+    "media": _ANY | {"media"},
+    "list": _ANY | {"media", "minItems", "maxItems"},
+    "size": _ANY | {"enum", "minimum", "maximum", "multipleOf", "size"},
+}
+"""For each type of a row: what its `gaps` may speak of; `param` is the row itself."""
+INFERABLE: Mapping[str, frozenset[str]] = {type: frozenset() for type in KEYWORDS} | {
+    "list": frozenset({"minItems", "maxItems"})
+}
+"""What its `inferred` may speak of: the keywords that a documented row can do without in every output."""
 EVERY_ROW = frozenset({"type", "required", "default", "evidence", "source", "inferred", "gaps", "note"})
 ENVELOPE = "GenerateRequest"
 """The schema of openapi.yaml that the compiler bundles the params into."""
@@ -53,8 +65,7 @@ ENVELOPE = "GenerateRequest"
 
 def rows(raw: Mapping[str, Any]) -> Iterator[Finding]:
     """The keys of each row of a model's file, which hang on the row's type."""
-    if raw["source"] == "page" and "page" not in raw:
-        yield ("page",), "missing, expected the URL of the page that `source` names"
+    yield from _page(raw)
     for index, mode in enumerate(raw["modes"]):
         for name, row in mode["params"].items():
             path: Path = ("modes", index, "params", name)
@@ -68,12 +79,60 @@ def rows(raw: Mapping[str, Any]) -> Iterator[Finding]:
                 for key in ("min", "max"):
                     if not isinstance(row.get(key, 1), int):
                         yield (*path, key), f"is {shown(row[key])}, expected a whole number"
-            for key in ("inferred", "gaps"):
-                for keyword in sorted(set(row.get(key, ())) - KEYWORDS):
-                    yield (*path, key), f"names {shown(keyword)}, expected one of {', '.join(sorted(KEYWORDS))}"
+            for key, keywords in (("inferred", INFERABLE), ("gaps", KEYWORDS)):
+                for keyword in sorted(set(row.get(key, ())) - keywords[row["type"]]):
+                    choice = listed(sorted(keywords[row["type"]])) or "none"
+                    yield (*path, key), f"names {shown(keyword)}, expected of a {row['type']} one of {choice}"
     for index, rate in enumerate(raw.get("price", {}).get("rates", ())):
         if ("usd" in rate) == ("low" in rate) or ("low" in rate) != ("high" in rate):
-            yield ("price", "rates", index), "expected either usd, or low and high"
+            there = " and ".join(key for key in ("usd", "low", "high") if key in rate) or "no amount"
+            yield ("price", "rates", index), f"has {there}, expected either usd, or low and high"
+
+
+def _page(raw: Mapping[str, Any]) -> Iterator[Finding]:
+    """A page that nothing names would be left out; a name without a page would be taken for the documentation's."""
+    sources: dict[Path, str] = {("source",): raw["source"]}
+    if "price" in raw:
+        sources[("price", "source")] = raw["price"]["source"]
+    for index, mode in enumerate(raw["modes"]):
+        sources[("modes", index, "source")] = mode["source"]
+        for name, row in mode["params"].items():
+            sources[("modes", index, "params", name, "source")] = row["source"]
+    named = [path for path, source in sources.items() if source == "page"]
+    if named and "page" not in raw:
+        at = ".".join(map(str, named[0]))
+        yield ("page",), f"missing, expected the URL of the page that `{at}` names"
+    if not named and "page" in raw:
+        yield ("page",), "named by no `source`, expected one that is 'page'"
+
+
+def mentions(raw: object, gaps: Collection[str], requirements: Collection[str]) -> Iterator[Finding]:
+    """The entries that a text names in passing. Where the whole value is an id, its own check tells."""
+    areas = {id.partition("-")[0] for id in requirements}
+    for path, text in _texts(raw, ()):
+        for id in dict.fromkeys(_ID.findall(text)) if not _ID.fullmatch(text) else ():
+            if id.startswith("GAP-") and id not in gaps:
+                yield path, f"names {id}, expected an entry of gaps.toml"
+            if id.partition("-")[0] in areas and id not in requirements:
+                yield path, f"names {id}, expected an entry of requirements.toml"
+
+
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from _texts(item, (*path, key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _texts(item, (*path, index))
+        case str():
+            yield path, value
+        case _:
+            pass
+
+
+_ID = re.compile(r"\b[A-Z]{3,6}-[0-9]{2}\b")
+"""What may be the id of a gap or a requirement."""
 
 
 def model(model: Model, file: str, gaps: Collection[str] | None) -> Iterator[Finding]:
@@ -81,6 +140,9 @@ def model(model: Model, file: str, gaps: Collection[str] | None) -> Iterator[Fin
     if file != model.id:
         yield ("id",), f"is {shown(model.id)}, expected the file's name, {shown(file)}"
     yield from _twice("modes", [mode.id for mode in model.modes])
+    for index, mode in enumerate(model.modes):
+        if not mode.on_wire and len(model.modes) > 1:
+            yield ("modes", index, "on_wire"), "is false, expected true beside other modes: a request has to choose"
     yield from _price(model)
     for index, gap in enumerate(model.price.gaps if model.price else ()):
         if gaps is not None and gap not in gaps:
@@ -105,11 +167,26 @@ def service(service: Service) -> Iterator[Finding]:
         (("uploads", "token_pattern"), service.uploads.token_pattern),
     ]
     for path, pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            yield path, f"is {shown(pattern)}, expected a regular expression: {error}"
+        wrong = _pattern(pattern)
+        if wrong:
+            yield path, f"is {shown(pattern)}, expected a regular expression: {wrong}"
     yield from _twice_at(("uploads", "kinds"), [kind.media for kind in service.uploads.kinds], "media")
+
+
+def _pattern(pattern: str) -> str | None:
+    """What is wrong with a regular expression. The binding matches it, and JSON Schema has it for JavaScript."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        return plain(str(error))
+    odd = _PYTHON_ONLY.search(pattern.replace("\\\\", ""))
+    return f"{shown(odd.group())} is not in every language" if odd else None
+
+
+_PYTHON_ONLY = re.compile(r"\(\?(?![:=!])|\\[AZz0-9]|[*+?}]\+")
+"""Groups other than (?:...), (?=...), (?!...); anchors and references by number; possessive quantifiers."""
 
 
 def requirements(
@@ -172,9 +249,23 @@ def example(request: Mapping[str, Any], models: Sequence[Model]) -> Iterator[Fin
     model = next((model for model in models if model.id == id), None)
     if model is None:
         yield ("model",), f"is {shown(id)}, expected a model of the catalog"
-    elif model.mode(mode_id) is None:
-        listed = ", ".join(mode.id for mode in model.modes)
-        yield ("mode",), f"is {shown(mode_id)}, expected one of {listed}"
+    elif ("mode" in request and mode_id is None) or model.mode(mode_id) is None:
+        yield ("mode",), f"is {shown(mode_id)}, expected one of {listed(mode.id for mode in model.modes)}"
+    if not isinstance(request.get("params"), dict):
+        yield ("params",), f"is {shown(request.get('params'))}, expected an object"
+
+
+def examples(requests: Mapping[str, Mapping[str, Any]], models: Sequence[Model]) -> Iterator[tuple[str, Finding]]:
+    """(file, finding): the second example of a (model, mode) would never be shown."""
+    taken: dict[tuple[str, str], str] = {}
+    first = {model.id: model.modes[0].id for model in models}
+    for file, request in requests.items():
+        id = request.get("model")
+        if isinstance(id, str) and id in first:
+            mode = request.get("mode", first[id])
+            other = taken.setdefault((id, str(mode)), file)
+            if other != file:
+                yield file, (("mode",), f"is {shown(mode)}, of which {other} is, expected one example of a mode")
 
 
 def vectors(kind: str, raw: Sequence[Mapping[str, Any]], codes: Collection[str] | None) -> Iterator[Finding]:
@@ -243,6 +334,9 @@ def _price(model: Model) -> Iterator[Finding]:
         yield ("price", "longest"), "unused beside `quantity`, expected one of them"
     for index, rate in enumerate(price.rates):
         path: Path = ("price", "rates", index)
+        earlier = [other for other in price.rates[:index] if set(other.when) <= set(rate.when)]
+        if earlier:
+            yield (*path, "when"), "never applies, because an earlier rate does, expected that one after it"
         if rate.low > rate.high:
             yield (*path, "low"), f"is {rate.low}, expected at most high, {rate.high}"
         for name, value in rate.when:
@@ -279,7 +373,7 @@ def _row(param: Param) -> Iterator[Finding]:
                 yield ("default",), f"is {default}, expected {_range(low, high)}"
         case Choice(of) | Size(presets=of):
             if default is not None and default not in of:
-                yield ("default",), f"is {shown(default)}, expected one of {', '.join(of)}"
+                yield ("default",), f"is {shown(default)}, expected one of {listed(of)}"
             if isinstance(param.type, Size):
                 yield from _size(param.type)
         case Flag():

@@ -12,7 +12,7 @@ from typing import Any
 
 from .meaning import ENVELOPE
 from .positions import Path
-from .shape import Finding, shown
+from .shape import LARGEST, Finding, listed, plain, shown
 
 _GAP = re.compile(r"\bGAP-[0-9]+\b")
 
@@ -24,18 +24,22 @@ def json_only(value: object, path: Path) -> Iterator[Finding]:
             for key, item in value.items():
                 if not isinstance(key, str):
                     yield path, f"the key {shown(key)} is no text, expected quotes around it"
+                elif not key.isprintable():
+                    yield (*path, key), f"the key {shown(key)}, expected text without unprintable characters"
                 yield from json_only(item, (*path, str(key)))
         case list():
             for number, item in enumerate(value):
                 yield from json_only(item, (*path, number))
         case str() if not all(each.isprintable() or each == "\n" for each in value):
             yield path, f"is {shown(value)}, expected text without unprintable characters"
+        case int() if abs(value) > LARGEST:
+            yield path, f"is {shown(value)}, expected a whole number from -{LARGEST} to {LARGEST}"
         case None | bool() | int() | str():
             pass
         case float() if math.isfinite(value):
             pass
         case _:
-            yield path, f"is {value}, expected a JSON value: quote it"
+            yield path, f"is {plain(str(value))}, expected a JSON value: quote it"
 
 
 def meaning(document: Mapping[str, Any], gaps: Collection[str] | None) -> Iterator[Finding]:
@@ -44,6 +48,10 @@ def meaning(document: Mapping[str, Any], gaps: Collection[str] | None) -> Iterat
     envelope = schemas.get(ENVELOPE)
     if not isinstance(envelope, dict) or not isinstance(envelope.get("properties"), dict):
         yield ("components", "schemas", ENVELOPE), "missing, expected an object schema with properties"
+    else:
+        for name in MEMBERS:
+            if name not in envelope["properties"]:
+                yield ("components", "schemas", ENVELOPE, "properties", name), "missing, expected a member of a request"
     operations = dict(_operations(document))
     ids = list(operations.values())
     for index, (path, id) in enumerate(operations.items()):
@@ -52,16 +60,32 @@ def meaning(document: Mapping[str, Any], gaps: Collection[str] | None) -> Iterat
     for path, value in _walk(document, ()):
         match value:
             case {"$ref": str(reference)}:
+                said = f"is {shown(reference)}, expected "
                 if not _resolves(document, reference):
-                    yield (*path, "$ref"), f"is {shown(reference)}, expected a place in this document"
+                    yield (*path, "$ref"), f"{said}a place in this document"
+                elif reference.startswith(f"#/components/schemas/{ENVELOPE}/"):
+                    yield (*path, "$ref"), f"{said}none within {ENVELOPE}, which the compiler writes anew"
+                elif _is_circle(document, reference):
+                    yield (*path, "$ref"), f"{said}a reference that ends at something"
             case {"operationId": str(id)} if "links" in path and id not in ids:
-                yield (*path, "operationId"), f"is {shown(id)}, expected one of {', '.join(ids)}"
+                yield (*path, "operationId"), f"is {shown(id)}, expected one of {listed(ids)}"
+            case {"operationRef": str(reference)} if "links" in path and not _resolves(document, reference):
+                yield (*path, "operationRef"), f"is {shown(reference)}, expected a place in this document"
+            case {"security": list(needed)} if path == () or path[0] in ("paths", "webhooks"):
+                known = document.get("components", {}).get("securitySchemes", {})
+                for index, schemes in enumerate(needed):
+                    for scheme in sorted(set(schemes if isinstance(schemes, dict) else ()) - set(known)):
+                        yield (*path, "security", index, scheme), f"unknown, expected one of {listed(known)}"
             case str():
                 for gap in _GAP.findall(value):
                     if gaps is not None and gap not in gaps:
                         yield path, f"names {gap}, expected an entry of gaps.toml"
     for path, schema in _schemas(document, ()):
         yield from ((path + place, message) for place, message in _schema(schema))
+
+
+MEMBERS = ("model", "mode", "params")
+"""Members of the envelope that the compiler writes anew in every branch."""
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -85,8 +109,28 @@ def _walk(value: object, path: Path) -> Iterator[tuple[Path, object]]:
 
 def _resolves(document: object, reference: str) -> bool:
     """Whether a reference leads to a place in the document itself: nothing is ever fetched."""
+    return _target(document, reference) is not _NOWHERE
+
+
+def _is_circle(document: object, reference: str) -> bool:
+    """Whether a reference leads to nothing but references, the last of them to one that was there before."""
+    seen: list[str] = []
+    while reference not in seen:
+        seen.append(reference)
+        match _target(document, reference):
+            case {"$ref": str(reference)}:
+                pass
+            case _:
+                return False
+    return True
+
+
+_NOWHERE = object()
+
+
+def _target(document: object, reference: str) -> object:
     if not reference.startswith("#/"):
-        return False
+        return _NOWHERE
     value = document
     for part in reference.removeprefix("#/").split("/"):
         key = part.replace("~1", "/").replace("~0", "~")
@@ -95,8 +139,8 @@ def _resolves(document: object, reference: str) -> bool:
         elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
-            return False
-    return True
+            return _NOWHERE
+    return value
 
 
 def _schemas(value: object, path: Path) -> Iterator[tuple[Path, object]]:

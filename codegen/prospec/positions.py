@@ -6,8 +6,9 @@ It is read as valid: what is not has been refused before. Here live no parsing f
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -24,7 +25,7 @@ def line_of(path: Path, lines: Mapping[Path, int]) -> int:
 
 def lines_of(text: str, suffix: str) -> Mapping[Path, int]:
     """The line of every member of a document, whose format is told by the file's suffix."""
-    finders: Mapping[str, Callable[[str], Mapping[Path, int]]] = {".toml": _toml, ".yaml": _yaml, ".json": _yaml}
+    finders: Mapping[str, Callable[[str], Mapping[Path, int]]] = {".toml": _toml, ".yaml": _yaml, ".json": _json}
     try:
         return finders[suffix](text)
     except RecursionError:
@@ -147,8 +148,55 @@ class _Toml:
         self.at += 1
 
 
+_JSON = re.compile(r'("(?:[^"\\]|\\.)*")|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
+
+
+def _json(text: str) -> Mapping[Path, int]:
+    found: dict[Path, int] = {}
+    for path, line in _members(text):
+        found.setdefault(path, line)
+    return found
+
+
+def second_line_of(key: str, text: str) -> int:
+    """Where a key of JSON stands for the second time in one object; 0 if it never does."""
+    seen: set[Path] = set()
+    for path, line in _members(text):
+        if path in seen and path[-1] == key:
+            return line
+        seen.add(path)
+    return 0
+
+
+def _members(text: str) -> Iterator[tuple[Path, int]]:
+    """One pass over JSON, without recursion. YAML's reader would do, but takes a second for a file of vectors."""
+    path: list[str | int] = []
+    """Where we are; the last part is the key or index at hand, "" before the first key of an object."""
+    awaits_key = False
+    counted, line = 0, 1
+    for match in _JSON.finditer(text):
+        word = match.group()
+        last = path[-1] if path else ""
+        if word in ("]", "}"):
+            path[-1:] = []
+            awaits_key = False
+        elif word == "," and path:
+            awaits_key = not isinstance(last, int)
+            path[-1] = last + 1 if isinstance(last, int) else ""
+        elif word not in (",", ":"):
+            if awaits_key and match.group(1):
+                path[-1] = json.loads(word, strict=False) if "\\" in word else word[1:-1]
+            if awaits_key or isinstance(last, int):
+                line += text.count("\n", counted, match.start())
+                counted = match.start()
+                yield tuple(path), line
+            awaits_key = word == "{"
+            if word in ("[", "{"):
+                path.append(0 if word == "[" else "")
+
+
 def _yaml(text: str) -> Mapping[Path, int]:
-    """YAML 1.2, and JSON, which is a part of it."""
+    """YAML 1.2."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -164,7 +212,7 @@ def _yaml(text: str) -> Mapping[Path, int]:
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except (YAMLError, ValueError):
-        return {}  # an escape of JSON that YAML does not know
+        return {}
     if root is not None:
         walk(root, ())
     return found

@@ -73,7 +73,10 @@ def _quote(price: Price, mode: Mode, params: Mapping[str, Any]) -> Quote:
         return Quote(None, None, None, None, None, price.unit, ("no price is published for these params", *notes))
     fewest, most = quantity
     counts = {price.quantity or price.longest_by, *(name for name, _ in rate.when)}
-    known = [rate.evidence, *(param.evidence_of("default") for name, param in left_out.items() if name in counts)]
+    known: list[Evidence] = [
+        rate.evidence,
+        *(param.evidence_of("default") for name, param in left_out.items() if name in counts),
+    ]
     if most > 1:
         known.append(price.quantity_evidence)
     # Documented is the range over the params whose effect is inferred; which of its rates applies is inferred then.
