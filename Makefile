@@ -32,7 +32,7 @@ test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 nightly: $(READY) ## The long forms of the drawn tests: 10,000 broken specs, 100,000 bodies
-	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py
+	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py
 
 codegen: $(READY) ## Compile spec/ into generated/
 	@$(BIN)/prospec codegen

@@ -1,7 +1,8 @@
 """Bodies as bytes: three deciders and what was drawn must agree, none may crash, and none may take long.
 
 The deciders are the binding's rules, the mock's judge and a JSON Schema validator of another make; orjson is the
-outside opinion on what is JSON at all. PROSPEC_BODIES=100000 draws that many. What is drawn is in drawn.py.
+outside opinion on what is JSON at all. PROSPEC_BODIES=100000 draws that many, and PROSPEC_LIMIT_S=0.05 holds each to
+50 ms. What is drawn is in drawn.py.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from schema_decider import by_schema
 BODIES = int(os.environ.get("PROSPEC_BODIES", "20000"))
 SEED = int(os.environ.get("PROSPEC_SEED", "0"))
 PORTIONS = 8
-LIMIT_S = 0.05
-"""CPU time that the rules, or the mock, may take for one body."""
+LIMIT_S = float(os.environ.get("PROSPEC_LIMIT_S", "0.5"))
+"""CPU time that the rules, or the mock, may take for one body. `make nightly` asks for 50 ms; a machine with other work
+to do is no finding, so by default only what hangs is one."""
 OURS = 4
 """How many times as long as the standard library alone a body may take that is slow there already."""
 LAX, STRICT = Judge(SPEC, Change()), Judge(SPEC, Change(strict=True))
@@ -140,10 +142,14 @@ def _is_beyond_the_common_ground(body: Drawn) -> bool:
 def _cpu_s(work: Callable[[], object], turns: int = 1) -> float:
     """The CPU time of a call; the least of several."""
     least = float("inf")
-    for _ in range(turns):
-        started = time.process_time()
-        work()
-        least = min(least, time.process_time() - started)
+    gc.disable()  # what it takes hangs on all that is alive, not on the work
+    try:
+        for _ in range(turns):
+            started = time.process_time()
+            work()
+            least = min(least, time.process_time() - started)
+    finally:
+        gc.enable()
     return least
 
 

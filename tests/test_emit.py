@@ -659,7 +659,7 @@ def refusing(slot: str) -> Callable[[str], bool]:
     """Whether what closes a slot refuses a text."""
     by = {**CLOSED, **ALSO_CLOSED}[slot]
     if by == "meaning.rows":
-        row = {"type": "text", "evidence": "documented", "source": "docs"}
+        row = {"type": "list", "media": "image", "evidence": "documented", "source": "docs"}
         mode = {"id": "x", "source": "docs", "evidence": "documented"}
 
         def refused_keyword(text: str) -> bool:
@@ -694,7 +694,7 @@ GOOD: Mapping[str, str] = {
     "Model.kind": "video",
     "Mode.id": "a-1",
     "Param.name": "a_1",
-    "Param.inferred": "type",
+    "Param.inferred": "minItems",
     "Param.gaps": "GAP-01",
     "Media.media": "image",
     "Price.unit": "second",

@@ -6,15 +6,13 @@ Answers are open: an unknown status, event or member is data, never an error. No
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-from ..emit import HEADER, Files
+from ..emit import Files
 from ..ir import Spec
 from ..meaning import ENVELOPE
 from ..schema import Schema, bundle
-from .python import printable
+from . import datamodel
 
 KEPT = frozenset({"generation_id", "status", "event"})
 """Members without which an answer says nothing. Every other one may be absent, whatever its table says (GAP-26)."""
@@ -23,52 +21,36 @@ CLOSING = frozenset({"enum", "const", "pattern", "format", "minimum", "maximum",
 
 def emit(spec: Spec) -> Files:
     """One module."""
-    from datamodel_code_generator import generate
-    from datamodel_code_generator.enums import DataModelType, InputFileType, StrictTypes, TargetPydanticVersion
-    from datamodel_code_generator.format import Formatter, PythonVersion
+    from datamodel_code_generator.enums import StrictTypes, TargetPydanticVersion
     from datamodel_code_generator.parser import LiteralType
 
-    made = generate(
-        json.dumps(printable(_document(spec))),
-        input_file_type=InputFileType.OpenAPI,
-        output_model_type=DataModelType.PydanticV2BaseModel,
-        target_python_version=PythonVersion.PY_311,
-        custom_file_header=f"# {HEADER}\n",
-        disable_timestamp=True,
-        formatters=[Formatter.BUILTIN],
-        settings_path=Path("/"),  # not the pyproject.toml of whoever compiles
+    made = datamodel.module(
+        _schemas(spec),
+        "pydantic",
         use_annotated=True,
         field_constraints=True,
         enum_field_as_literal=LiteralType.All,
-        use_union_operator=True,
         strict_nullable=True,
         use_missing_sentinel=True,
         target_pydantic_version=TargetPydanticVersion.V2_12,
         strict_refs=True,
         strict_types=[StrictTypes.int, StrictTypes.bool, StrictTypes.str, StrictTypes.float],
         allow_population_by_field_name=True,
-        use_schema_description=True,
-        use_field_description=True,
         collapse_root_models=False,
     )
-    if not isinstance(made, str):
-        raise TypeError("datamodel-code-generator was expected to make one module")
     return {"prospo_models.py": made}
 
 
-def _document(spec: Spec) -> Schema:
+def _schemas(spec: Spec) -> Schema:
     """Requests nested by model and mode, so that an error speaks of one model alone; answers opened."""
     schemas = bundle(spec, strict=False)["components"]["schemas"]
     is_request = ("Request", "Params")
     closed = {name for name, schema in schemas.items() if name.endswith(is_request) or "x-max-ratio" in schema}
-    made: dict[str, Any] = {
-        name: _sent(schema) if name in closed else _open(schema) for name, schema in schemas.items()
-    }
+    made = {name: _sent(schema) if name in closed else _open(schema) for name, schema in schemas.items()}
     models = [model.id for model in spec.models]
     union = [branch["$ref"] for branch in made[ENVELOPE]["oneOf"]]
     made[ENVELOPE]["discriminator"] = {"propertyName": "model", "mapping": dict(zip(models, union, strict=True))}
-    info = {"title": "prospo", "version": "1"}
-    return {"openapi": "3.1.0", "info": info, "paths": {}, "components": {"schemas": made}}
+    return made
 
 
 def _sent(value: Any) -> Any:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, assert_never
 
 from ..emit import HEADER, Code, Files, render
 from ..example import example_request
 from ..ir import Choice, Evidence, Flag, ListOf, Media, Mode, Model, Number, Param, Size, Spec, Text, Type
 from ..schema import bundle, pairs, size_name, type_name
+from . import datamodel
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,58 +192,14 @@ def _refused(param: Param) -> Code:
 
 
 def _types(spec: Spec) -> str:
-    """TypedDicts of every request and its params, by datamodel-code-generator, from the strict bundle."""
-    from datamodel_code_generator import generate
-    from datamodel_code_generator.enums import DataModelType, InputFileType
-    from datamodel_code_generator.format import Formatter, PythonVersion
-
+    """TypedDicts of every request and its params, from the strict bundle."""
     schemas = bundle(spec, strict=True)["components"]["schemas"]
     names = [size_name(param) for _, mode in pairs(spec) for param in mode.params if isinstance(param.type, Size)]
     names += [f"{type_name(model.id, mode.id)}{kind}" for model, mode in pairs(spec) for kind in ("Params", "Request")]
-    document = {
-        "openapi": "3.1.0",
-        "info": {"title": "prospo", "version": "1"},
-        "paths": {},
-        "components": {"schemas": {name: schemas[name] for name in names}},
-    }
-    made = generate(
-        json.dumps(printable(document)),
-        input_file_type=InputFileType.OpenAPI,
-        output_model_type=DataModelType.TypingTypedDict,
-        target_python_version=PythonVersion.PY_311,
-        custom_file_header=f"# {HEADER}\n",
-        disable_timestamp=True,
-        formatters=[Formatter.BUILTIN],
-        settings_path=Path("/"),  # not the pyproject.toml of whoever compiles
-        use_schema_description=True,
-        use_field_description=True,
+    return datamodel.module(
+        {name: schemas[name] for name in names},
+        "TypedDict",
         use_closed_typed_dict=False,
         collapse_root_models=True,
         reuse_model=True,
-        use_union_operator=True,
     )
-    if not isinstance(made, str):
-        raise TypeError("datamodel-code-generator was expected to make one module")
-    return made
-
-
-def printable(value: Any) -> Any:
-    """The same document, with what cannot be printed escaped in every description: they become docstrings.
-
-    The generator drops blanks at the end, and a docstring of blanks alone: they are escaped as well.
-    """
-    match value:
-        case dict():
-            shown = {name: printable(item) for name, item in value.items()}
-            if isinstance(value.get("description"), str):
-                text = value["description"]
-                kept = text.rstrip(" ")
-                blanks = "\\x20" * (len(text) - len(kept))
-                shown["description"] = (
-                    "".join(each if each.isprintable() else repr(each)[1:-1] for each in kept) + blanks
-                )
-            return shown
-        case list():
-            return [printable(item) for item in value]
-        case _:
-            return value
