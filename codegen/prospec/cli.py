@@ -53,8 +53,14 @@ app.command(
     prospec mock --list-faults
     ```
 
-    Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET;
-    those that are not set are made up and printed.""",
+    Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET,
+    the token of its control that of PROSPEC_MOCK_TOKEN; those that are not set are made up and printed.
+
+    A generate request may ask for an outcome, by the header X-Mock-Outcome or by a word such as mock:fail in its
+    prompt: fail, slow=SECONDS, status=STATUS, accept-then-drop, accept-then-504, and webhook=duplicate, late,
+    reordered or none. With the header X-Mock-Token, POST /__mock/clock {"advance_s": 604800} moves its time ahead, due
+    retries and expiries included; /__mock/balance, /__mock/reset, /__mock/state, /__mock/requests and
+    /__mock/deliveries set and show the rest.""",
 )
 app.command(
     "prospec_conformance.cli:conformance", name="conformance", help="Test an implementation of the API over HTTP."

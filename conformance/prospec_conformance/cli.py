@@ -238,6 +238,7 @@ def _target(url: str | None, spec: Spec, faults: tuple[str, ...], variants: tupl
 
     if url is not None:
         found = _local_keys()
+        found.pop("control_token", None)
         if "api_key" not in found:
             raise ValueError(
                 f"{ENVIRONMENT['api_key']} is not set: the suite needs a key of the implementation at {url}"

@@ -24,19 +24,26 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from . import webhooks
+from . import outcomes, webhooks
 from .changes import VIOLATION_HEADER, Answer, Caller, Refusal, combined
+from .clock import Clock, SteerableClock
 from .config import MockConfig
+from .control import Control
 from .faults import FAULTS
+from .journal import KEPT_BYTES, Delivery, Journal, Seen
 from .judge import Judge, parse, upload_tokens
-from .state import Account, Clock, Generation, State
+from .outcomes import UnknownWishError, Wish, wished
+from .state import Account, Generation, State
 from .variants import VARIANTS
 
 UNPUBLISHED_COST = Decimal("0.10")
 """What a generation without a published price costs here."""
-FAIL_MARKER = "mock:fail"
-"""A prompt that contains it makes the generation fail."""
+LATE_S = 60.0
+"""How late a webhook is that is to be late, and how long one waits at the most for the one that is to overtake it."""
+TRANSPORT = "prospec.transport"
+"""Where the server puts the connection of a request, within its scope, for an answer that is none."""
 RESULTS_URL = "https://cdn.prospolabs.com/results"
 JSON_MAX_BYTES = 1 << 20
 DRAIN_MAX_BYTES = 64_000_000
@@ -47,13 +54,14 @@ CODES: Mapping[int, str] = {
     403: "insufficient_balance",
     404: "not_found",
     405: "method_not_allowed",
+    410: "output_expired",
     413: "body_too_large",
     429: "rate_limit_exceeded",
     500: "internal_error",
     504: "timeout",
 }
 
-Outcome = dict[str, Any] | Refusal
+Outcome = dict[str, Any] | Refusal | Response
 Handler = Callable[[Request, Account], Awaitable[Outcome]]
 
 log = logging.getLogger(__name__)
@@ -61,6 +69,19 @@ log = logging.getLogger(__name__)
 
 class TooLargeError(Exception):
     """A body is longer than its endpoint takes."""
+
+
+class NoAnswer(Response):
+    """Closes the connection instead of answering."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's own three
+        transport = scope.get(TRANSPORT)
+        if transport is None:
+            raise ConnectionAbortedError("the mock was asked to give no answer")
+        transport.abort()
+        # The server learns of it in its next turn, and is then not surprised that nothing was sent.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 def create_app(config: MockConfig, spec: Spec, clock: Clock) -> Starlette:
@@ -73,6 +94,7 @@ def create_app(config: MockConfig, spec: Spec, clock: Clock) -> Starlette:
             Route("/v1/uploads/initiate", mock.endpoint("initiateUpload", mock.initiate_upload), methods=["POST"]),
             Route("/v1/uploads/proxy/{token}", mock.endpoint("putUpload", mock.put_upload), methods=["PUT"]),
             Route("/v1/balance", mock.endpoint("getBalance", mock.get_balance), methods=["GET"]),
+            mock.control.mount(),
         ],
         exception_handlers={
             HTTPException: mock.no_endpoint,
@@ -92,23 +114,45 @@ class _Mock:
         self._spec = spec
         self._change = combined(changes)
         self._judge = Judge(spec, self._change)
-        self._state = State(spec.service, config, clock)
+        self._clock = SteerableClock(clock)
+        self._state = State(spec.service, config, self._clock)
+        self._journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._overtaking = asyncio.Event()
+        """Set whenever an event has gone out: the one that waits to be overtaken may follow."""
+        self.control = Control(config.control_token, self._clock, self._state, self._journal, self._replay)
 
     def endpoint(self, operation: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
         """What every endpoint does around its own work."""
 
         async def respond(request: Request) -> Response:
             admitted, headers = self._admit(operation, request.headers.get("authorization"))
+            outcome: Outcome
             try:
                 outcome = admitted if isinstance(admitted, Refusal) else await handle(request, admitted)
                 if isinstance(outcome, Refusal):
                     await _drain(request)
             except asyncio.CancelledError:  # the server ends, and nothing else cancels: whoever still waits is told
                 outcome = Refusal(500, "The server is shutting down.")
-            return self._respond(operation, outcome, headers)
+            response = outcome if isinstance(outcome, Response) else self._respond(operation, outcome, headers)
+            self._note(request, None if isinstance(admitted, Refusal) else admitted, response)
+            return response
 
         return respond
+
+    def _note(self, request: Request, account: Account | None, response: Response) -> None:
+        self._journal.requests.append(
+            Seen(
+                number=self._journal.number(),
+                at=self._clock(),
+                method=request.method,
+                path=request.url.path,
+                account=None if account is None else account.name,
+                body=getattr(request.state, "body", b"")[:KEPT_BYTES],
+                status=0 if isinstance(response, NoAnswer) else response.status_code,
+                violation=response.headers.get(VIOLATION_HEADER),
+            )
+        )
 
     def _admit(self, operation: str, authorization: str | None) -> tuple[Account | Refusal, dict[str, str]]:
         """The key first of all, then the rate limit: the account or a refusal, and the headers of the answer."""
@@ -139,20 +183,30 @@ class _Mock:
             if not self._state.redeems(account, token):
                 return Refusal(400, f"{pointer} is not an upload of this account, or has expired.", "media", pointer)
 
+        try:
+            wish = wished(request.headers.get(outcomes.HEADER), value["params"].get("prompt"))
+        except UnknownWishError as error:
+            return Refusal(400, str(error))
+        if wish.status is not None:
+            return Refusal(wish.status, f"The request asked the mock for a {wish.status}.")
         id = self._change.identify(self._spec.service.generation_prefix + secrets.token_hex(8))
-        lasts_s, timeout_s = self._config.processing_s, self._spec.service.sync_timeout_s
-        fails = FAIL_MARKER in str(value["params"].get("prompt"))
-        generation = self._state.start(account, id, model, mode, _cost(value), fails=fails)
+        lasts_s = self._config.processing_s if wish.lasts_s is None else wish.lasts_s
+        timeout_s = self._spec.service.sync_timeout_s
+        generation = self._state.start(account, id, model, mode, _cost(value), fails=wish.fails, lasts_s=lasts_s)
         if generation is None:
             return Refusal(403, "Insufficient balance. Please top up to continue.")
         if value.get("webhook_url") is not None:
-            self._spawn(self._tell_at_end(generation, value["webhook_url"]))
+            self._spawn(self._tell_at_end(generation, value["webhook_url"], wish))
+        if wish.after == "drop":
+            return NoAnswer()
+        if wish.after == "504":
+            return Refusal(504, "The request asked the mock to accept it, and to answer 504.")
         if value.get("async") is True or request.query_params.get("async") == "true":
             return _identity(generation, "queued") | {
                 "created_at": _time(generation.started),
                 "poll_url": f"{request.base_url}v1/generations/{generation.id}",
             }
-        await asyncio.sleep(min(lasts_s, timeout_s))
+        await self._clock.sleep(min(lasts_s, timeout_s))
         if lasts_s > timeout_s:
             return Refusal(504, f"The generation takes longer than {timeout_s} s. Use the asynchronous form.")
         self._state.end(generation)
@@ -160,7 +214,11 @@ class _Mock:
 
     async def get_generation(self, request: Request, account: Account) -> Outcome:
         generation = self._state.generation(account, request.path_params["id"])
-        return Refusal(404, "There is no generation of this id.") if generation is None else self._shown(generation)
+        if generation is None:
+            return Refusal(404, "There is no generation of this id.")
+        if self._state.has_expired(generation) and not generation.fails:
+            return Refusal(410, "The output of this generation is no longer kept.")
+        return self._shown(generation)
 
     async def initiate_upload(self, request: Request, account: Account) -> Outcome:
         value = await _json(request)
@@ -210,8 +268,11 @@ class _Mock:
         """A fault of ours. The server prints the traceback; the client learns no more than this."""
         return self._respond("", Refusal(500, "Unexpected server error."))
 
-    def _respond(self, operation: str, outcome: Outcome, headers: Mapping[str, str] | None = None) -> Response:
-        headers, status, body = dict(headers or {}), 200, outcome
+    def _respond(
+        self, operation: str, outcome: dict[str, Any] | Refusal, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        headers, status = dict(headers or {}), 200
+        body: object = outcome
         if isinstance(outcome, Refusal):
             status = outcome.status
             body = {
@@ -245,19 +306,51 @@ class _Mock:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _tell_at_end(self, generation: Generation, url: str) -> None:
-        await asyncio.sleep(self._config.processing_s)
+    async def _tell_at_end(self, generation: Generation, url: str, wish: Wish) -> None:
+        await self._clock.sleep(generation.ends - generation.started)
         self._state.end(generation)
+        if wish.webhook == "none":
+            return
+        body = webhooks.event(self._shown(generation), _time(self._clock()))
+        delivery = Delivery(
+            self._journal.number(), generation.id, url, body, webhooks.sign(body, self._config.webhook_secret)
+        )
+        self._journal.deliveries.append(delivery)
         # The URL itself may hold a secret of the receiver's, so no line shows it.
         if not webhooks.is_deliverable(url):
+            delivery.state = "refused"
             log.warning("webhook of %s: not delivered, its host is not on loopback", generation.id)
             return
+        if wish.webhook == "late":
+            await self._clock.sleep(LATE_S)
+        if wish.webhook == "reordered":
+            await self._overtaken()
+        await self._deliver(delivery)
+        if wish.webhook == "duplicate":
+            await self._deliver(delivery)
+
+    async def _overtaken(self) -> None:
+        """Until another event has gone out, but not for ever."""
+        self._overtaking.clear()
+        waits = [asyncio.ensure_future(self._overtaking.wait()), asyncio.ensure_future(self._clock.sleep(LATE_S))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _deliver(self, delivery: Delivery, retry_after_s: tuple[int, ...] | None = None) -> None:
         service = self._spec.service.webhook
-        body = webhooks.event(self._shown(generation), _time(self._state.now()))
-        signature = webhooks.sign(body, self._config.webhook_secret)
-        headers = {"Content-Type": "application/json", service.header: signature}
-        if not await webhooks.deliver(url, body, headers, service.retry_after_s):
-            log.warning("webhook of %s: given up after %d retries", generation.id, len(service.retry_after_s))
+        retries = service.retry_after_s if retry_after_s is None else retry_after_s
+        headers = {"Content-Type": "application/json", service.header: delivery.signature}
+        await webhooks.deliver(delivery, headers, retries, self._clock)
+        self._overtaking.set()
+        if delivery.state == "failed":
+            log.warning("webhook of %s: given up after %d retries", delivery.generation_id, len(retries))
+
+    async def _replay(self, delivery: Delivery) -> None:
+        """Once more, the same bytes, and no ladder after it."""
+        await self._deliver(delivery, ())
 
 
 def _bearer(authorization: str | None) -> str:
@@ -269,7 +362,8 @@ def _bearer(authorization: str | None) -> str:
 async def _json(request: Request) -> Any:
     """The JSON value of the body, or a Refusal."""
     try:
-        return parse(b"".join([chunk async for chunk in _received(request, JSON_MAX_BYTES)]))
+        request.state.body = b"".join([chunk async for chunk in _received(request, JSON_MAX_BYTES)])
+        return parse(request.state.body)
     except TooLargeError:
         return Refusal(413, f"The body is larger than {JSON_MAX_BYTES} bytes.")
 

@@ -37,14 +37,16 @@ class MockConfig:
     second_api_key: str = field(default_factory=_fresh_key, repr=False)
     """The key of another account."""
     webhook_secret: str = field(default_factory=_fresh_secret, repr=False)
+    control_token: str = field(default_factory=_fresh_secret, repr=False)
+    """What opens /__mock: time, money, what was seen and sent."""
     faults: frozenset[str] = frozenset()
     variants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _known("fault", self.faults, FAULTS)
         _known("variant", self.variants, VARIANTS)
-        if not self.api_key or not self.second_api_key or not self.webhook_secret:
-            raise ValueError("a key or the webhook secret is empty")
+        if not self.api_key or not self.second_api_key or not self.webhook_secret or not self.control_token:
+            raise ValueError("a key, the webhook secret or the control token is empty")
         if self.api_key == self.second_api_key:
             raise ValueError("both accounts have the same key")
         if not 0 <= self.port <= 65535:

@@ -19,14 +19,19 @@ from typing import TYPE_CHECKING
 from .config import MockConfig
 
 if TYPE_CHECKING:
-    from prospec.ir import Spec
+    from collections.abc import Awaitable, Callable
 
-    from .state import Clock
+    from prospec.ir import Spec
+    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
+
+    from .clock import Clock
 
 ENVIRONMENT = {
     "api_key": "PROSPOLABS_API_KEY",
     "second_api_key": "PROSPOLABS_SECOND_API_KEY",
     "webhook_secret": "PROSPOLABS_WEBHOOK_SECRET",
+    "control_token": "PROSPEC_MOCK_TOKEN",
 }
 """Where the secrets come from: never from an argument, which any process may read."""
 
@@ -56,7 +61,7 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
         app = create_app(config, load(vectors=False) if spec is None else spec, clock)
         server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                _with_transport(app),
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -80,6 +85,18 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
             # Requests that are still waiting are cut off, so that leaving never takes long.
             server.should_exit = server.force_exit = True
             thread.join()
+
+
+def _with_transport(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The application, told of the connection under each request, which an answer that is none has to close."""
+    from .app import TRANSPORT
+
+    async def serve_one(scope: Scope, receive: Receive, send: Send) -> None:
+        # uvicorn's `send` is a method of what holds the connection; nothing in ASGI reaches it.
+        scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
+        await app(scope, receive, send)
+
+    return serve_one
 
 
 def run(config: MockConfig, spec: Spec | None = None) -> None:

@@ -6,16 +6,14 @@ Everything moves by an injected clock and nothing by itself. Here live no I/O, n
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
 from prospec.ir import Mode, Model, Service, UploadKind
 
+from .clock import Clock
 from .config import MockConfig
-
-Clock = Callable[[], float]
-"""Seconds since the epoch."""
 
 WINDOW_S = 60
 UNLIMITED = 1_000_000
@@ -26,6 +24,7 @@ QUEUED_SHARE = 0.5
 
 @dataclass(slots=True, eq=False)
 class Account:
+    name: str
     balance: Decimal
     window_ends: float = float("-inf")
     requests: int = 0
@@ -74,16 +73,28 @@ class State:
         self._service = service
         self._limit = UNLIMITED if config.rate_limit is None else config.rate_limit
         self._lasts_s = config.processing_s
-        self._accounts = {key: Account(config.balance_usd) for key in (config.api_key, config.second_api_key)}
+        self._balance = config.balance_usd
+        self.now = clock
+        self.first = Account("first", config.balance_usd)
+        self.accounts = {each.name: each for each in (self.first, Account("second", config.balance_usd))}
+        self._by_key = dict(zip((config.api_key, config.second_api_key), self.accounts.values(), strict=True))
+        self.keys = frozenset(self._by_key)
+        self.reset()
+
+    def reset(self) -> None:
+        """As at the start: no generation, no upload, and the balance that each account started with."""
         self._generations: dict[str, Generation] = {}
         self._running: list[Generation] = []
         self._uploads: dict[str, Upload] = {}
-        self.now = clock
-        self.keys = frozenset(self._accounts)
-        self.first = self._accounts[config.api_key]
+        for account in self.accounts.values():
+            account.balance, account.window_ends, account.requests = self._balance, float("-inf"), 0
 
     def account(self, key: str) -> Account | None:
-        return self._accounts.get(key)
+        return self._by_key.get(key)
+
+    def counts(self) -> dict[str, int]:
+        """How many generations there are, by status."""
+        return dict(Counter(self.status(each) for each in self._generations.values()))
 
     def count(self, account: Account) -> Window:
         """Counts a request, unless the window is used up. Windows are fixed and begin with a request."""
@@ -95,16 +106,23 @@ class State:
         return Window(allowed, self._limit, self._limit - account.requests, account.window_ends - now)
 
     def start(
-        self, account: Account, id: str, model: Model, mode: Mode, cost: Decimal, *, fails: bool
+        self,
+        account: Account,
+        id: str,
+        model: Model,
+        mode: Mode,
+        cost: Decimal,
+        *,
+        fails: bool,
+        lasts_s: float | None = None,
     ) -> Generation | None:
         """Charges the account and starts a generation; None where the balance does not cover it."""
         if account.balance < cost:
             return None
         account.balance -= cost
         now = self.now()
-        generation = Generation(
-            id, account, model, mode, cost, fails, now, now + self._lasts_s, download=secrets.token_urlsafe(24)
-        )
+        ends = now + (self._lasts_s if lasts_s is None else lasts_s)
+        generation = Generation(id, account, model, mode, cost, fails, now, ends, download=secrets.token_urlsafe(24))
         self._generations[generation.id] = generation
         self._running.append(generation)
         return generation
@@ -114,7 +132,8 @@ class State:
         if generation.ended:
             return
         generation.ended = True
-        self._running.remove(generation)
+        if generation in self._running:  # a reset has forgotten it
+            self._running.remove(generation)
         if generation.fails:
             generation.account.balance += generation.cost
 
@@ -129,6 +148,10 @@ class State:
             return "failed" if generation.fails else "completed"
         queued_until = generation.started + QUEUED_SHARE * (generation.ends - generation.started)
         return "queued" if self.now() < queued_until else "processing"
+
+    def has_expired(self, generation: Generation) -> bool:
+        """Whether the output is older than outputs are kept."""
+        return generation.ended and self.now() >= generation.ends + self._service.output_lifetime_s
 
     def generation(self, account: Account, id: str) -> Generation | None:
         found = self._generations.get(id)

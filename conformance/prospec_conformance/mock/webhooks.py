@@ -13,6 +13,9 @@ import ipaddress
 import json
 from collections.abc import Iterable, Mapping
 
+from .clock import SteerableClock
+from .journal import Attempt, Delivery
+
 ATTEMPT_TIMEOUT_S = 10
 
 
@@ -45,23 +48,37 @@ def is_deliverable(url: str) -> bool:
         return False
 
 
-async def deliver(url: str, body: bytes, headers: Mapping[str, str], retry_after_s: Iterable[float]) -> bool:
-    """Posts the same bytes until a 2xx comes back, at once and then after each wait. False when all were in vain."""
+async def deliver(
+    delivery: Delivery, headers: Mapping[str, str], retry_after_s: Iterable[float], clock: SteerableClock
+) -> None:
+    """Posts the same bytes until a 2xx comes back, at once and then after each wait, and notes each attempt."""
     import httpx2
 
     # A TLS context takes 30 ms of everybody's time, so it is built for https alone. No proxy of the environment and no
     # redirect may carry the event off this machine.
-    is_https = httpx2.URL(url).scheme == "https"
+    is_https = httpx2.URL(delivery.url).scheme == "https"
     async with httpx2.AsyncClient(verify=is_https, trust_env=False, follow_redirects=False) as client:
         for wait_s in (0, *retry_after_s):
-            await asyncio.sleep(wait_s)
-            try:
-                async with (
-                    asyncio.timeout(ATTEMPT_TIMEOUT_S),
-                    client.stream("POST", url, content=body, headers=dict(headers)) as response,
-                ):
-                    if response.is_success:
-                        return True
-            except (httpx2.HTTPError, TimeoutError):
-                continue
-    return False
+            await clock.sleep(wait_s)
+            with clock.work():
+                status = await _attempt(client, delivery, headers)
+            delivery.attempts.append(Attempt(clock(), status))
+            if status is not None and 200 <= status < 300:
+                delivery.state = "delivered"
+                return
+    delivery.state = "failed"
+
+
+async def _attempt(client: object, delivery: Delivery, headers: Mapping[str, str]) -> int | None:
+    """One POST. The status of the answer, whose body is left unread; None where there is none in time."""
+    import httpx2
+
+    assert isinstance(client, httpx2.AsyncClient)
+    try:
+        async with (
+            asyncio.timeout(ATTEMPT_TIMEOUT_S),
+            client.stream("POST", delivery.url, content=delivery.body, headers=dict(headers)) as response,
+        ):
+            return response.status_code
+    except (httpx2.HTTPError, TimeoutError):
+        return None
