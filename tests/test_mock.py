@@ -108,7 +108,7 @@ def test_a_blocking_call_is_answered_with_the_completed_generation(api: httpx2.C
     assert body.keys() == {"generation_id", "status", "model", "mode", "output_url", "cost_usd", "duration_ms"}
     assert (body["status"], body["model"], body["mode"]) == ("completed", "veo-3-1-lite", "text")
     assert body["generation_id"].startswith("gen_")
-    assert body["output_url"].startswith(f"https://cdn.prospolabs.com/results/{body['generation_id']}.mp4?token=")
+    assert body["output_url"].startswith(f"{api.base_url}/results/{body['generation_id']}.mp4?token=")
     assert '"cost_usd":0.4,' in answer.text
     assert api.get(f"/v1/generations/{body['generation_id']}").json() == body
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from prospec.ir import Spec
@@ -34,6 +35,7 @@ from .control import Control
 from .faults import FAULTS
 from .journal import KEPT_BYTES, Delivery, Journal, Seen
 from .judge import Judge, parse, upload_tokens
+from .media import TYPES, drawing, render
 from .outcomes import UnknownWishError, Wish, wished
 from .state import Account, Generation, State
 from .variants import VARIANTS
@@ -44,7 +46,8 @@ LATE_S = 60.0
 """How late a webhook is that is to be late, and how long one waits at the most for the one that is to overtake it."""
 TRANSPORT = "prospec.transport"
 """Where the server puts the connection of a request, within its scope, for an answer that is none."""
-RESULTS_URL = "https://cdn.prospolabs.com/results"
+RENDERED = 32
+"""Outputs that are kept once they are drawn."""
 JSON_MAX_BYTES = 1 << 20
 DRAIN_MAX_BYTES = 64_000_000
 """How much of a body is read although it is refused: a sender that is cut off sees a broken pipe, not the refusal."""
@@ -58,6 +61,7 @@ CODES: Mapping[int, str] = {
     413: "body_too_large",
     429: "rate_limit_exceeded",
     500: "internal_error",
+    501: "not_installed",
     504: "timeout",
 }
 
@@ -94,6 +98,7 @@ def create_app(config: MockConfig, spec: Spec, clock: Clock) -> Starlette:
             Route("/v1/uploads/initiate", mock.endpoint("initiateUpload", mock.initiate_upload), methods=["POST"]),
             Route("/v1/uploads/proxy/{token}", mock.endpoint("putUpload", mock.put_upload), methods=["PUT"]),
             Route("/v1/balance", mock.endpoint("getBalance", mock.get_balance), methods=["GET"]),
+            Route("/results/{file}", mock.get_output, methods=["GET"]),
             mock.control.mount(),
         ],
         exception_handlers={
@@ -118,6 +123,7 @@ class _Mock:
         self._state = State(spec.service, config, self._clock)
         self._journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rendered = lru_cache(RENDERED)(render)
         self._overtaking = asyncio.Event()
         """Set whenever an event has gone out: the one that waits to be overtaken may follow."""
         self.control = Control(config.control_token, self._clock, self._state, self._journal, self._replay)
@@ -192,7 +198,17 @@ class _Mock:
         id = self._change.identify(self._spec.service.generation_prefix + secrets.token_hex(8))
         lasts_s = self._config.processing_s if wish.lasts_s is None else wish.lasts_s
         timeout_s = self._spec.service.sync_timeout_s
-        generation = self._state.start(account, id, model, mode, _cost(value), fails=wish.fails, lasts_s=lasts_s)
+        generation = self._state.start(
+            account,
+            id,
+            model,
+            mode,
+            _cost(value),
+            drawing=drawing(model, mode, value["params"]),
+            base_url=str(request.base_url),
+            fails=wish.fails,
+            lasts_s=lasts_s,
+        )
         if generation is None:
             return Refusal(403, "Insufficient balance. Please top up to continue.")
         if value.get("webhook_url") is not None:
@@ -204,7 +220,7 @@ class _Mock:
         if value.get("async") is True or request.query_params.get("async") == "true":
             return _identity(generation, "queued") | {
                 "created_at": _time(generation.started),
-                "poll_url": f"{request.base_url}v1/generations/{generation.id}",
+                "poll_url": f"{generation.base_url}v1/generations/{generation.id}",
             }
         await self._clock.sleep(min(lasts_s, timeout_s))
         if lasts_s > timeout_s:
@@ -253,6 +269,21 @@ class _Mock:
     async def get_balance(self, _request: Request, account: Account) -> Outcome:
         return {"balance_usd": float(account.balance), "currency": "USD"}
 
+    async def get_output(self, request: Request) -> Response:
+        """The file behind an `output_url`: whoever holds the URL needs no key."""
+        id, _, format = request.path_params["file"].rpartition(".")
+        self._state.settle()
+        generation = self._state.output(id, request.query_params.get("token", ""))
+        if generation is None or generation.drawing.format != format:
+            return self._respond("", Refusal(404, "There is no output of this URL."))
+        if self._state.has_expired(generation):
+            return self._respond("", Refusal(410, "The output of this generation is no longer kept."))
+        try:
+            content = await asyncio.to_thread(self._rendered, generation.drawing)
+        except ModuleNotFoundError:
+            return self._respond("", Refusal(501, "Outputs are drawn with an extra: pip install 'prospec[media]'."))
+        return Response(content, media_type=TYPES[format])
+
     async def no_endpoint(self, _request: Request, error: Exception) -> Response:
         """No such route, or no such method on it."""
         status = error.status_code if isinstance(error, HTTPException) else 404
@@ -293,9 +324,9 @@ class _Mock:
         body = _identity(generation, status)
         if status != "completed":
             return body
-        suffix = "mp4" if generation.model.kind == "video" else "png"
+        file = f"{generation.id}.{generation.drawing.format}"
         return body | {
-            "output_url": f"{RESULTS_URL}/{generation.id}.{suffix}?token={generation.download}",
+            "output_url": f"{generation.base_url}results/{file}?token={generation.download}",
             "cost_usd": float(generation.cost),
             "duration_ms": round(1000 * (generation.ends - generation.started)),
         }

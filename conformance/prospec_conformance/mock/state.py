@@ -14,6 +14,7 @@ from prospec.ir import Mode, Model, Service, UploadKind
 
 from .clock import Clock
 from .config import MockConfig
+from .media import Drawing
 
 WINDOW_S = 60
 UNLIMITED = 1_000_000
@@ -53,6 +54,10 @@ class Generation:
     ends: float
     download: str
     """What the output's URL is signed with."""
+    drawing: Drawing
+    """What the output will show."""
+    base_url: str
+    """Where the caller reached the mock, and so reaches the output."""
     ended: bool = False
 
 
@@ -113,6 +118,8 @@ class State:
         mode: Mode,
         cost: Decimal,
         *,
+        drawing: Drawing,
+        base_url: str,
         fails: bool,
         lasts_s: float | None = None,
     ) -> Generation | None:
@@ -122,7 +129,19 @@ class State:
         account.balance -= cost
         now = self.now()
         ends = now + (self._lasts_s if lasts_s is None else lasts_s)
-        generation = Generation(id, account, model, mode, cost, fails, now, ends, download=secrets.token_urlsafe(24))
+        generation = Generation(
+            id,
+            account,
+            model,
+            mode,
+            cost,
+            fails,
+            now,
+            ends,
+            download=secrets.token_urlsafe(24),
+            drawing=drawing,
+            base_url=base_url,
+        )
         self._generations[generation.id] = generation
         self._running.append(generation)
         return generation
@@ -152,6 +171,14 @@ class State:
     def has_expired(self, generation: Generation) -> bool:
         """Whether the output is older than outputs are kept."""
         return generation.ended and self.now() >= generation.ends + self._service.output_lifetime_s
+
+    def output(self, id: str, download: str) -> Generation | None:
+        """The generation whose output a signed URL leads to."""
+        found = self._generations.get(id)
+        is_there = found is not None and self.status(found) == "completed"
+        return (
+            found if is_there and found and secrets.compare_digest(found.download.encode(), download.encode()) else None
+        )
 
     def generation(self, account: Account, id: str) -> Generation | None:
         found = self._generations.get(id)
