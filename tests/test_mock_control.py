@@ -29,7 +29,7 @@ from prospec_conformance.mock.outcomes import HEADER, STATUSES, UnknownWishError
 KLING: dict[str, Any] = {"model": "kling-o3", "mode": "text", "params": {"prompt": "a quiet harbour"}}
 """A valid request; 5 s of standard quality without audio cost 0.50."""
 WEEK_S = 7 * 24 * 3600
-SPEC: Spec = load(vectors=False)
+SPEC: Spec = load(trusted=True)
 
 
 @dataclass
@@ -411,3 +411,40 @@ def test_a_wrong_use_is_explained(method: str, path: str, body: bytes) -> None:
         answer = mock.control.request(method, path, content=body)
         assert answer.status_code == 400
         assert answer.json()["detail"]
+
+
+# Who may speak to it
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1:{port}", True),
+        ("127.0.0.1", True),
+        ("localhost:{port}", True),
+        ("LOCALHOST", True),
+        ("[::1]:{port}", True),
+        ("evil.example", False),
+        ("evil.example:{port}", False),
+        ("127.0.0.1.evil.example:{port}", False),
+        ("localhost.:{port}", False),
+        ("127.0.0.1@evil.example", False),
+        ("evil.example:{port}:127.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_a_name_that_is_not_ours_is_refused_on_every_path(host: str, is_ours: bool) -> None:
+    """A page whose name was made to resolve to this machine is a stranger, whatever it knows."""
+    with steered() as mock:
+        named = host.format(port=httpx2.URL(mock.running.base_url).port)
+        for client, path in ((mock.api, "/v1/balance"), (mock.control, "/state")):
+            answer = client.get(path, headers={"Host": named})
+            assert (answer.status_code == 200) is is_ours
+            assert is_ours or answer.json()["code"] == "invalid_host"
+
+
+def test_no_page_of_another_origin_can_read_an_answer() -> None:
+    with steered() as mock:
+        asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+        for answer in (mock.api.get("/v1/balance", headers=asked), mock.api.options("/v1/balance", headers=asked)):
+            assert not [name for name in answer.headers if name.lower().startswith("access-control-")]

@@ -22,7 +22,7 @@ from prospec_conformance.mock import MockConfig, serve
 from prospec_conformance.mock.media import LARGEST, Drawing, drawing, render
 from prospec_conformance.strategies import valid_params
 
-SPEC: Spec = load(vectors=False)
+SPEC: Spec = load(trusted=True)
 PAIRS = [pytest.param(model, mode, id=f"{model.id}/{mode.id}") for model, mode in pairs(SPEC)]
 WEEK_S = 7 * 24 * 3600
 

@@ -81,7 +81,7 @@ def run(
     from .run import Options
 
     try:
-        spec = load(vectors=False)
+        spec = load(trusted=True)
     except SpecError as error:
         say(str(error), "red")
         return USAGE
@@ -129,7 +129,7 @@ def list_(*, only: str | None = None, format: Format = "text") -> int:
     from .mock import FAULTS
 
     try:
-        spec = load(vectors=False)
+        spec = load(trusted=True)
         areas = _chosen(only, {requirement.area for requirement in spec.requirements}, "area")
     except (SpecError, ValueError) as error:
         say(str(error), "red")
@@ -196,7 +196,7 @@ def mock(
             print(f"{id}: variant: {alternative.statement}")
         return OK
     try:
-        spec = load(vectors=False)
+        spec = load(trusted=True)
         limit = spec.service.requests_per_minute if rate_limit is None else rate_limit or None
         config = MockConfig(
             host=host,

@@ -36,6 +36,11 @@ ENVIRONMENT = {
 """Where the secrets come from: never from an argument, which any process may read."""
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - whoever listens there is called by any name
+"""Addresses that mean all of this machine's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A mock that answers."""
@@ -58,10 +63,10 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
 
     with _listening(config) as listener:
         base_url = _base_url(config.host, listener.getsockname()[1])
-        app = create_app(config, load(vectors=False) if spec is None else spec, clock)
+        app = create_app(config, load(trusted=True) if spec is None else spec, clock)
         server = uvicorn.Server(
             uvicorn.Config(
-                _with_transport(app),
+                _connected(app, config.host),
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -87,16 +92,36 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
             thread.join()
 
 
-def _with_transport(app: Starlette) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The application, told of the connection under each request, which an answer that is none has to close."""
+def _connected(app: Starlette, host: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The application behind a connection: closed to names that are not ours, and told of the connection itself.
+
+    A page whose name was made to resolve to this machine would otherwise speak to the mock with the user's browser. An
+    answer that is none has to close the connection, which nothing in ASGI reaches.
+    """
+    from starlette.responses import JSONResponse
+
     from .app import TRANSPORT
 
     async def serve_one(scope: Scope, receive: Receive, send: Send) -> None:
-        # uvicorn's `send` is a method of what holds the connection; nothing in ASGI reaches it.
+        if host not in EVERYWHERE and _name_of(scope) not in {host, *LOOPBACK}:
+            names = ", ".join(LOOPBACK)
+            refusal = JSONResponse({"code": "invalid_host", "detail": f"The mock is called {names}."}, 400)
+            await refusal(scope, receive, send)
+            return
+        # uvicorn's `send` is a method of what holds the connection.
         scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
         await app(scope, receive, send)
 
     return serve_one
+
+
+def _name_of(scope: Scope) -> str:
+    """The host that a request names, without its port; empty if it names none or several."""
+    found = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
+    name, _, port = found[0].rpartition(":") if len(found) == 1 else ("", "", "")
+    if not port.isascii() or not port.isdigit():
+        name = found[0] if len(found) == 1 else ""
+    return name.strip("[]").lower()
 
 
 def run(config: MockConfig, spec: Spec | None = None) -> None:

@@ -175,10 +175,9 @@ class State:
     def output(self, id: str, download: str) -> Generation | None:
         """The generation whose output a signed URL leads to."""
         found = self._generations.get(id)
-        is_there = found is not None and self.status(found) == "completed"
-        return (
-            found if is_there and found and secrets.compare_digest(found.download.encode(), download.encode()) else None
-        )
+        if found is None or self.status(found) != "completed":
+            return None
+        return found if secrets.compare_digest(found.download.encode(), download.encode()) else None
 
     def generation(self, account: Account, id: str) -> Generation | None:
         found = self._generations.get(id)
