@@ -181,6 +181,8 @@ class _Mock:
         refusal = self._judge.generate(value)
         if refusal:
             return refusal
+        if (switch := request.query_params.get("async", "false")) not in ("true", "false"):
+            return Refusal(400, "async in the query takes true or false.", "type", "/async")
         model = self._spec.model(value["model"])
         assert model, "the judge lets no unknown one pass"
         mode = model.mode(value.get("mode"))
@@ -217,7 +219,7 @@ class _Mock:
             return NoAnswer()
         if wish.after == "504":
             return Refusal(504, "The request asked the mock to accept it, and to answer 504.")
-        if value.get("async") is True or request.query_params.get("async") == "true":
+        if value.get("async") is True or switch == "true":
             return _identity(generation, "queued") | {
                 "created_at": _time(generation.started),
                 "poll_url": f"{generation.base_url}v1/generations/{generation.id}",
