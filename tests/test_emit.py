@@ -33,6 +33,7 @@ import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import lacking
 from prospec import openapi
 from prospec.emit import Code, Files, emit, render
 from prospec.ir import Evidence, Spec
@@ -553,7 +554,7 @@ def test_a_canary_runs_where_nothing_guards(
         case _:
             command = {"shell": ["sh", "-c", code], "javascript": ["node", "-e", code]}[language]
             if shutil.which(command[0]) is None:
-                pytest.skip(f"needs {command[0]}")
+                lacking(f"{command[0]} is missing")
             subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert (tmp_path / "canary").exists()
 

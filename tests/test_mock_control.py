@@ -311,9 +311,9 @@ def test_the_balance_can_be_set_and_ends_what_it_cannot_pay() -> None:
         assert mock.balance() == Decimal("0.25")
 
 
-def test_a_reset_forgets_everything_but_the_keys() -> None:
+def test_a_reset_forgets_everything_but_the_keys(receiver: Receiver) -> None:
     with steered(processing_s=60) as mock:
-        id = mock.ask(wanting()).json()["generation_id"]
+        id = mock.ask(wanting(webhook_url=receiver.url)).json()["generation_id"]
         mock.control.post("/reset")
         assert mock.status(id).status_code == 404
         assert mock.balance() == 100
@@ -322,6 +322,7 @@ def test_a_reset_forgets_everything_but_the_keys() -> None:
             f"/v1/generations/{id}",
             "/v1/balance",
         ]
+        assert (receiver.came, mock.deliveries()) == ([], [])
 
 
 def test_requests_are_listed_with_their_verdict_and_without_a_key() -> None:

@@ -19,11 +19,12 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
+from machine import lacking
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -347,13 +348,7 @@ def test_each_link_leads_to_an_operation_with_what_the_examples_hold(document: D
     assert found == LINKS
 
 
-# Outside tools. A user may lack them, CI may not.
-
-
-def lacking(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(f"{reason}, and CI needs it")
-    pytest.skip(reason)
+# Outside tools
 
 
 @pytest.fixture(scope="session")
@@ -364,7 +359,7 @@ def tool() -> Callable[..., str]:
         for name in names:
             if path := shutil.which(name):
                 return path
-        lacking(f"{names[0]} is not installed")
+        return lacking(f"{names[0]} is not installed")
 
     return find
 

@@ -126,7 +126,7 @@ class _Mock:
         self._rendered = lru_cache(RENDERED)(render)
         self._overtaking = asyncio.Event()
         """Set whenever an event has gone out: the one that waits to be overtaken may follow."""
-        self.control = Control(config.control_token, self._clock, self._state, self._journal, self._replay)
+        self.control = Control(config.control_token, self._clock, self._state, self._journal, self._replay, self._reset)
 
     def endpoint(self, operation: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
         """What every endpoint does around its own work."""
@@ -380,6 +380,12 @@ class _Mock:
         self._overtaking.set()
         if delivery.state == "failed":
             log.warning("webhook of %s: given up after %d retries", delivery.generation_id, len(retries))
+
+    def _reset(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._state.reset()
+        self._journal.clear()
 
     async def _replay(self, delivery: Delivery) -> None:
         """Once more, the same bytes, and no ladder after it."""

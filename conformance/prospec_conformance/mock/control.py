@@ -44,6 +44,8 @@ class Control:
     state: State
     journal: Journal
     replay: Callable[[Delivery], Awaitable[None]]
+    reset: Callable[[], None]
+    """Forgets everything but the keys; nothing that was under way goes out any more."""
 
     def mount(self) -> Mount:
         """All of them, under one path."""
@@ -82,8 +84,7 @@ class Control:
         return {"now_s": self.clock()}
 
     async def _reset(self, _body: Any, _request: Request) -> Any:
-        self.state.reset()
-        self.journal.clear()
+        self.reset()
         return {"reset": True}
 
     async def _set_balance(self, body: Any, _request: Request) -> Any:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 KEPT = 1_000
 """Requests and deliveries that are remembered; older ones are forgotten."""
-KEPT_BYTES = 65_536
+KEPT_BYTES = 16_384
 """Bytes of a request's body that are remembered."""
 
 
