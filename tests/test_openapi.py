@@ -545,8 +545,9 @@ def browser(chromium: str, site: Site) -> Iterator[Browser]:
 
 
 LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
-CALLED_OFF = (LOGO, "net::ERR_ABORTED")
 """Redoc's own logo, which no option of it leaves out. The browser is given it here, so that nothing leaves."""
+CALLED_OFF = (LOGO, "net::ERR_ABORTED")
+"""What a page does to it that is left before it has come."""
 EMPTY = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
