@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test nightly codegen check lint types mock conformance dist clean
+.PHONY: help demo test nightly bench codegen check lint types mock conformance dist clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -31,8 +31,12 @@ demo: $(READY) ## The whole of it: compile, validate the documentation's request
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-nightly: $(READY) ## The long forms of the drawn tests: 10,000 broken specs, 100,000 bodies
+nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,000 raw requests, 500 slow clients, 200 kills
 	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py
+	@PROSPEC_RAW=100000 PROSPEC_SLOW_CLIENTS=500 PROSPEC_SLOW_S=60 PROSPEC_KILLS=200 $(BIN)/python -m pytest tests/test_mock_connection.py tests/test_mock_state.py
+
+bench: $(READY) ## Time the mock beside Prism: make bench ARGS="--without-prism"
+	@$(BIN)/python tests/bench/mock.py --json reports/bench.json $(ARGS)
 
 codegen: $(READY) ## Compile spec/ into generated/
 	@$(BIN)/prospec codegen

@@ -1,18 +1,24 @@
-"""What several test modules share: the real spec, and two ways to run the command line."""
+"""What several test modules share: the real spec, two ways to run the command line, and a browser."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from subprocess import CompletedProcess
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from machine import lacking
 from prospec.ir import Spec
 from prospec.loader import load
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Slow is not wrong: a machine with other work to do must not fail a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,3 +70,34 @@ def prospec_process() -> Run:
         return CompletedProcess(arguments, ran.returncode, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[..., str]:
+    """The path of a program, by the first of its names that is there. Without it: a skip, in CI a failure."""
+
+    def find(*names: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        return lacking(f"{names[0]} is not installed")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def launch(tool: Callable[..., str]) -> Iterator[Callable[[str], Browser]]:
+    """Start the system's Chromium, with a profile of its own. All but 127.0.0.1 it asks the proxy of the URL for.
+
+    One playwright starts all of them: a thread cannot have two.
+    """
+    from playwright.sync_api import sync_playwright
+
+    chromium = tool("chromium", "chromium-browser", "google-chrome")
+    flags = ["gpu", "quic", "background-networking", "component-update", "sync"]
+    with sync_playwright() as playwright:
+        yield lambda proxy_url: playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--no-first-run", *(f"--disable-{flag}" for flag in flags)],
+            proxy={"server": proxy_url, "bypass": "127.0.0.1"},
+        )

@@ -158,7 +158,9 @@ def test_the_mock_knows_the_spec_and_the_prices_and_nothing_of_the_suite() -> No
         if is_within(each.module, "prospec_conformance") and not is_within(each.module, "prospec_conformance.mock")
     ]
     assert not from_suite, told(from_suite)
-    readers = ("prospec.ir", "prospec.loader", "prospec.schema", "prospec.example")
+    # A scenario is told what is wrong with it as the spec is: with the line.
+    written = ("prospec.positions", "prospec.reading", "prospec.shape")
+    readers = ("prospec.ir", "prospec.loader", "prospec.schema", "prospec.example", *written)
     from_compiler = [
         each for each in mock if is_within(each.module, "prospec") and not is_within(each.module, *readers)
     ]

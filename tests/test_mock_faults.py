@@ -1,7 +1,7 @@
 """The registries of the mock's faults and variants, and that each of them does something.
 
 That the suite notices each fault is the self-test's affair. Here a battery of requests, sent to the application without
-a socket, shows that none of them is dead, and what the telling ones do.
+a socket, shows that none of them is dead, and what the telling ones do; no event of a webhook is among its answers.
 """
 
 from __future__ import annotations
@@ -174,13 +174,13 @@ def test_the_battery_is_answered_as_the_same_each_time(spec: Spec, battery: list
     assert {answer.status for _, answer in battery} == {200, 400, 401, 404}
 
 
-@pytest.mark.parametrize("id", FAULTS)
+@pytest.mark.parametrize("id", [id for id in FAULTS if not id.startswith("HOOK-")])
 def test_a_fault_changes_some_answers_and_leaves_most(id: str, spec: Spec, battery: list[tuple[Probe, Answer]]) -> None:
     changed = differences(battery, Application(spec, faults=frozenset({id})))
     assert 0 < len(changed) < len(battery) * 0.9
 
 
-@pytest.mark.parametrize("id", VARIANTS)
+@pytest.mark.parametrize("id", [id for id in VARIANTS if not id.startswith("webhook-")])
 def test_a_variant_changes_answers_but_breaks_no_documented_status(
     id: str, spec: Spec, battery: list[tuple[Probe, Answer]]
 ) -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from machine import lacking
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from prospec.ir import Spec
 from prospo.catalog import MODELS
@@ -352,19 +351,6 @@ def test_each_link_leads_to_an_operation_with_what_the_examples_hold(document: D
 
 
 @pytest.fixture(scope="session")
-def tool() -> Callable[..., str]:
-    """The path of a program, by the first of its names that is there. Without it: a skip, in CI a failure."""
-
-    def find(*names: str) -> str:
-        for name in names:
-            if path := shutil.which(name):
-                return path
-        return lacking(f"{names[0]} is not installed")
-
-    return find
-
-
-@pytest.fixture(scope="session")
 def node(tool: Callable[..., str]) -> str:
     """Node.js, as new as Redocly's linter needs it."""
     path = tool("node", "nodejs")
@@ -525,22 +511,11 @@ def site(packages: Path, spec: Spec) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def chromium(tool: Callable[..., str]) -> str:
-    return tool("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str, site: Site) -> Iterator[Browser]:
-    """The system's Chromium, with a profile of its own and nowhere to go but the site."""
-    flags = ["gpu", "quic", "background-networking", "component-update", "sync"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--no-first-run", *(f"--disable-{flag}" for flag in flags)],
-            proxy={"server": site.url, "bypass": "127.0.0.1"},
-        )
-        yield launched
-        launched.close()
+def browser(launch: Callable[[str], Browser], site: Site) -> Iterator[Browser]:
+    """A browser that has nowhere to go but the site."""
+    launched = launch(site.url)
+    yield launched
+    launched.close()
     assert site.strays() == []
 
 

@@ -11,13 +11,13 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
 from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from .terminal import COLOURS, console, paint, plain, say, set_colour
+from .terminal import COLOURS, LateConsole, paint, plain, say, set_colour
 
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
@@ -53,12 +53,15 @@ app.command(
     prospec mock --list-faults
     ```
 
+    Under `/__mock/` a page shows requests, verdicts and deliveries. --state keeps everything in a file, --seed gives the
+    same answers to the same requests, --scenario reads settings and outcomes from a file in TOML.
+
     Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET,
     the token of its control that of PROSPEC_MOCK_TOKEN; those that are not set are made up and printed.
 
     A generate request may ask for an outcome, by the header X-Mock-Outcome or by a word such as mock:fail in its
-    prompt: fail, slow=SECONDS, status=STATUS, accept-then-drop, accept-then-504, and webhook=duplicate, late,
-    reordered or none. With the header X-Mock-Token, POST /__mock/clock {"advance_s": 604800} moves its time ahead, due
+    prompt: fail, slow=SECONDS, status=STATUS, accept-then-drop, accept-then-504, accept-then-500, and
+    webhook=duplicate, late, reordered or none. With the header X-Mock-Token, POST /__mock/clock {"advance_s": 604800} moves its time ahead, due
     retries and expiries included; /__mock/balance, /__mock/reset, /__mock/state, /__mock/requests and
     /__mock/deliveries set and show the rest.""",
 )
@@ -80,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
             # What the terminal's encoding lacks is escaped, not refused.
             stream.reconfigure(errors="backslashreplace")
     try:
-        result = app(arguments, console=console(sys.stdout))
+        result = app(arguments, console=cast(Any, LateConsole()))
         sys.stdout.flush()
     except CycloptsError as error:
         known = [word for word in arguments[:1] if word in app]

@@ -213,6 +213,8 @@ class UploadKind:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
+    """How files become media: the tokens that stand for them, and what is taken."""
+
     token_pattern: str
     before_put_s: int
     """Life of a token before its PUT."""
@@ -223,7 +225,10 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
+    """How the end of a generation is told."""
+
     header: str
+    """Of the signature."""
     retry_after_s: tuple[int, ...]
     """Waits before each retry, counted from the attempt before it."""
 
@@ -315,6 +320,8 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
+    """Every alias, by what its meanings are names of."""
+
     models: tuple[Alias, ...]
     modes: tuple[Alias, ...]
     params: tuple[Alias, ...]

@@ -1,8 +1,8 @@
 """The only reader of spec/: files in, one `Spec` out.
 
 Each file is parsed, its shape checked by a JSON Schema of spec/schema, its meaning by `meaning` and `openapi`. Every
-problem of every file is collected, and one `SpecError` raised. Here live no rule that judges a request and nothing
-that writes.
+problem of every file is collected, and one `SpecError` raised. A spec that is trusted is spared all of that, and what
+only that needs is imported there. Here live no rule that judges a request and nothing that writes into the folder.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import building, meaning, openapi, positions, reading
+from . import building
 from .ir import Example, Spec, Vectors
-from .reading import Raw
+from .parsed import Parsed, cache_file
 from .shape import LONGEST, Finding, findings, plain, shown
+
+if TYPE_CHECKING:
+    from . import positions
+    from .reading import Raw
 
 FILES = (
     *("aliases.toml", "codes.toml", "gaps.toml", "openapi.yaml", "requirements.toml", "service.toml"),
@@ -66,13 +70,13 @@ def load(root: Path | None = None, *, trusted: bool = False) -> Spec:
     `trusted` is for a spec that the compiler has found right before: nothing is checked again, and vectors/, which only
     the compiler passes on, is left unread. Raises SpecError with every problem found; OSError never reaches the caller.
     """
-    folder = _Folder(spec_root() if root is None else root, trusted)
-    raw = _read(folder)
     if trusted:
         try:
-            return _built(raw)
-        except (LookupError, TypeError, ValueError, AttributeError, AssertionError):
-            return load(root)  # it was changed since, and is told what is wrong with it
+            return _trusted(spec_root() if root is None else root)
+        except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError):
+            pass  # it was changed since, and is told what is wrong with it
+    folder = _Folder(spec_root() if root is None else root)
+    raw = _read(folder)
     folder.nothing_else()
     for name, finding in _meaning(raw):
         folder.find(name, [finding])
@@ -82,20 +86,25 @@ def load(root: Path | None = None, *, trusted: bool = False) -> Spec:
     return _built(raw)
 
 
-def _read(folder: _Folder) -> _Raw:
+def _trusted(root: Path) -> Spec:
+    """The spec of a folder as it stands. Whatever a broken one raises is left to the caller."""
+    folder = _TrustedFolder(root)
+    spec = _built(_read(folder))
+    folder.parsed.keep()
+    return spec
+
+
+def _read(folder: _Folder | _TrustedFolder) -> _Raw:
     return _Raw(
         service=folder.read("service.toml", "service"),
         gaps=folder.read("gaps.toml", "gaps"),
         codes=folder.read("codes.toml", "codes"),
         requirements=folder.read("requirements.toml", "requirements"),
         aliases=folder.read("aliases.toml", "aliases"),
-        models={name: folder.read(name, "model", meaning.rows) for name in folder.names("models", ".toml")},
+        models={name: folder.read(name, "model") for name in folder.names("models", ".toml")},
         openapi=folder.read("openapi.yaml", "openapi"),
         examples={name: folder.read(name, None) for name in folder.names("examples", ".json")},
-        vectors={
-            kind: {f"{kind}s": []} if folder.trusted else folder.read(f"vectors/{kind}s.json", f"{kind}-vectors")
-            for kind in ("request", "webhook")
-        },
+        vectors={kind: folder.vectors(kind) for kind in ("request", "webhook")},
     )
 
 
@@ -143,6 +152,8 @@ def _meaning(raw: _Raw) -> Iterator[tuple[str, Finding]]:
 
     What refers to a file is checked against it only where that file could be read: one mistake, one problem.
     """
+    from . import meaning, openapi
+
     gaps = None if raw.gaps is None else [building.gap(each) for each in raw.gaps["gaps"]]
     codes = None if raw.codes is None else [building.code(each) for each in raw.codes["codes"]]
     gap_ids = None if gaps is None else {gap.id for gap in gaps}
@@ -189,12 +200,30 @@ def _meaning(raw: _Raw) -> Iterator[tuple[str, Finding]]:
         yield from ((name, finding) for finding in findings_)
 
 
+class _TrustedFolder:
+    """A spec folder: reads its files. OSError and ValueError are what comes of one that is broken."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.parsed = Parsed(cache_file())
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        found = (self.root / folder).glob(f"[A-Za-z0-9]*{suffix}")
+        return [f"{folder}/{name}" for name in sorted(path.name for path in found)]
+
+    def read(self, name: str, _schema: str | None) -> Raw:
+        return self.parsed.value((self.root / name).read_bytes(), Path(name).suffix)
+
+    def vectors(self, kind: str) -> Raw:
+        """None: they stay unread."""
+        return {f"{kind}s": []}
+
+
 class _Folder:
     """A spec folder: reads its files, and collects what is wrong with each."""
 
-    def __init__(self, root: Path, trusted: bool) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.trusted = trusted
         self.found: dict[str, list[Finding]] = {}
         self._unreadable: list[Problem] = []
         self._texts: dict[str, str] = {}
@@ -222,20 +251,17 @@ class _Folder:
                 self._unreadable.append(Problem(folder or ".", 0, "", said))
         return [f"{folder}/{name}" for name in there if is_known(name)]
 
-    def read(
-        self, name: str, schema: str | None, check: Callable[[Raw], Iterator[Finding]] = lambda raw: iter(())
-    ) -> Raw | None:
-        """The value of one file; None where something is wrong with its shape, which is then among the problems.
+    def vectors(self, kind: str) -> Raw | None:
+        return self.read(f"vectors/{kind}s.json", f"{kind}-vectors")
 
-        `check` is for what a schema cannot say of the shape, and is asked when the schema has found nothing.
-        """
-        parse = {".toml": reading.toml, ".json": reading.json, ".yaml": reading.yaml}[Path(name).suffix]
+    def read(self, name: str, schema: str | None) -> Raw | None:
+        """The value of one file; None where something is wrong with its shape, which is then among the problems."""
+        from . import meaning, openapi, reading
+
         try:
             # Not `read_text`, which would take every carriage return for an end of line.
             text = (self.root / name).read_bytes().decode("utf-8")
-            value = parse(text)
-            if self.trusted:
-                return value
+            value = reading.parse(text, Path(name).suffix)
             if reading.depth(value, DEEPEST) > DEEPEST:
                 raise reading.NotReadableError(f"nested too deep, expected at most {DEEPEST} levels")
         except OSError as error:
@@ -253,7 +279,8 @@ class _Folder:
         strict = {".toml": reading.printable, ".yaml": openapi.json_only, ".json": reading.finite}[Path(name).suffix]
         wrong = list(strict(value, ()))
         wrong = wrong or list(findings(value, _schema(schema)) if schema else ())
-        wrong = wrong or list(check(value))
+        # What no schema can say of a shape is asked when the schema has found nothing.
+        wrong = wrong or (list(meaning.rows(value)) if schema == "model" else [])
         self.find(name, wrong)
         return None if wrong else value
 
@@ -263,6 +290,8 @@ class _Folder:
 
     def problems(self) -> list[Problem]:
         """Everything, file by file and from the top of each to its end."""
+        from . import positions
+
         out = list(self._unreadable)
         for name, found in self.found.items():
             text = self._texts.get(name)

@@ -19,7 +19,7 @@ from .shape import LARGEST, Finding, plain, shown
 Raw = dict[str, Any]
 
 
-class NotReadableError(Exception):
+class NotReadableError(ValueError):
     """A file that cannot be parsed. `line` is 0 where the parser does not say one."""
 
     def __init__(self, message: str, line: int = 0) -> None:
@@ -136,6 +136,11 @@ def yaml(text: str) -> Raw:
     if not isinstance(value, dict):
         raise NotReadableError(f"is {shown(value)}, expected a mapping", 1)
     return value
+
+
+def parse(text: str, suffix: str) -> Raw:
+    """The value of a file whose name ends in that suffix. Raises NotReadableError."""
+    return {".toml": toml, ".json": json, ".yaml": yaml}[suffix](text)
 
 
 def printable(value: object, path: positions.Path) -> Iterator[Finding]:

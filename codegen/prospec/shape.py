@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from .positions import Path
+if TYPE_CHECKING:
+    from .positions import Path
 
 NO_LINE_END = r"(?!\n)"
 """Behind the `$` of a pattern: to Python that is also the place before a last line end. A reader needs none of this."""
@@ -30,7 +31,7 @@ WORDS: Mapping[str, str] = {
 }
 """What a JSON type is called, to people who write TOML, YAML and JSON."""
 
-Finding = tuple[Path, str]
+Finding: TypeAlias = "tuple[Path, str]"
 
 
 def findings(value: object, schema: Mapping[str, Any]) -> Iterator[Finding]:

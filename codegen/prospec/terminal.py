@@ -6,7 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -55,6 +56,17 @@ def console(stream: TextIO) -> Console:
         soft_wrap=not stream.isatty(),
         width=None if stream.isatty() else 120,
     )
+
+
+class LateConsole:
+    """The console of stdout, made when something of it is asked for: what prints plain lines needs no rich."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._console, name)
+
+    @cached_property
+    def _console(self) -> Console:
+        return console(sys.stdout)
 
 
 def paint(*renderables: RenderableType) -> None:

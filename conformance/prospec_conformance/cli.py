@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -39,6 +40,8 @@ def run(
     examples: int = 10,
     seed: int | None = None,
     report_dir: Path | None = None,
+    known_failing: Path | None = None,
+    replay: str | None = None,
     fault: Repeated = (),
     variant: Repeated = (),
     format: Format = "text",
@@ -49,6 +52,7 @@ def run(
     prospec conformance run
     prospec conformance run --only AUTH,ERR --report-dir reports
     prospec conformance run --base-url http://127.0.0.1:8000 --max-spend 25
+    prospec conformance run --replay AUTH-01-8e0def38
     ```
 
     Exit codes: 0 clean, 1 a MUST is broken, 2 usage, 3 unreachable or nothing was judged, 4 the suite broke.
@@ -68,7 +72,14 @@ def run(
     seed
         Makes the random requests the same again.
     report_dir
-        Where report.json goes.
+        Where report.html, report.json, junit.xml and summary.md go.
+    known_failing
+        A TOML file of failures that are known: tables [[known]] of requirement, reason, expires (the last day on which
+        it counts) and, where it is about one alone, model, mode, field. They do not make the exit code 1. One that
+        passes by now or has expired does.
+    replay
+        Judge one finding of a report again, by its id, and nothing else. With --report-dir the seed is that report's,
+        and nothing is written.
     fault
         A fault of the embedded mock, to see the suite find it. May be given several times.
     variant
@@ -78,7 +89,9 @@ def run(
     """
     from prospec.loader import SpecError, load
 
-    from .run import Options
+    from . import known
+    from .replay import replayed
+    from .run import Options, interrupted_by_sigterm
 
     try:
         spec = load(trusted=True)
@@ -93,6 +106,7 @@ def run(
             max_spend_usd=_usd(max_spend),
             examples=examples,
             seed=seed,
+            confirms=True,
         )
         if examples < 0:
             raise ValueError("--examples takes 0 or more")
@@ -101,11 +115,85 @@ def run(
             raise ValueError("--fault and --variant belong to the embedded mock: leave --base-url out")
         if url:
             _check_url(url)
-        with _target(url or None, spec, fault, variant) as target:
+        if known_failing is not None:
+            options = dataclasses.replace(options, known=known.read(known_failing, spec))
+        if replay is not None:
+            options = replayed(options, replay, report_dir, spec)
+            report_dir = None
+        with _target(url or None, spec, fault, variant) as target, interrupted_by_sigterm():
             return _judge(spec, target, options, report_dir, format)
     except ValueError as error:
         say(str(error), "red")
         return USAGE
+
+
+@conformance.command
+def receiver(*, url: str, report_dir: Path | None = None, timeout_s: float = 10.0, format: Format = "text") -> int:
+    """Judge a receiver of webhooks, yours for one, by genuine, forged, odd and repeated deliveries.
+
+    ```
+    prospec conformance receiver --url http://127.0.0.1:8000/webhook
+    prospec conformance receiver --url https://hooks.example/prospo --report-dir reports
+    ```
+
+    The secret that it shares with the provider is read from PROSPOLABS_WEBHOOK_SECRET. The genuine deliveries tell of
+    generations that do not exist: run it on a receiver that books them nowhere. Not judged, since no answer shows it:
+    whether signatures are compared in constant time, and whether a repeat is handled once.
+
+    Exit codes: 0 clean, 1 the receiver has a flaw, 2 usage, 3 unreachable or not everything was judged.
+
+    Parameters
+    ----------
+    url
+        Where the provider would send its webhooks.
+    report_dir
+        Where report.json goes.
+    timeout_s
+        How long the receiver may take to connect, and to answer, in seconds.
+    format
+        text for people, json for programs.
+    """
+    from prospec.loader import SpecError, load
+
+    from . import receiver_report as reports
+    from .mock import ENVIRONMENT
+    from .receiving import ReceiverTarget, receive, write
+    from .run import UnreachableError
+
+    try:
+        header = load(trusted=True).service.webhook.header
+        secret = os.environ.get(ENVIRONMENT["webhook_secret"])
+        if not secret:
+            raise ValueError(f"{ENVIRONMENT['webhook_secret']} is not set: give the secret that the receiver has")
+        target = ReceiverTarget(url, secret, header, timeout_s)
+    except (SpecError, ValueError) as error:
+        say(str(error), "red")
+        return USAGE
+    ticker = Ticker()
+    count = iter(range(1, sys.maxsize))
+    say(f"judging the receiver at {target.origin}")
+    try:
+        reception = receive(
+            target, on_verdict=lambda judged: ticker.tick(f"{next(count)} verdicts, at {judged.delivery.name}")
+        )
+    except UnreachableError as error:
+        say(str(error), "red")
+        return NOTHING_RAN
+    finally:
+        ticker.done()
+    text = reports.as_json(reception)
+    shown = text if format == "json" else reports.as_text(reception)
+    if shown:
+        print(shown.rstrip("\n"))
+    if report_dir is not None:
+        try:
+            say(f"report: {write(text, report_dir)}")
+        except OSError as error:
+            say(f"{report_dir}: cannot be written: {error.strerror}", "red")
+            return USAGE
+    code = FINDINGS if reports.counts(reception)["failed"] else OK if reports.is_complete(reception) else NOTHING_RAN
+    say(reports.conclusion(reception), "green" if code == OK else "red")
+    return code
 
 
 @conformance.command(name="list")
@@ -152,29 +240,45 @@ def list_(*, only: str | None = None, format: Format = "text") -> int:
 
 def mock(
     *,
-    host: str = "127.0.0.1",
-    port: int = 0,
+    host: str | None = None,
+    port: int | None = None,
     balance: str | None = None,
     rate_limit: int | None = None,
-    processing_s: float = 1.0,
+    processing_s: float | None = None,
+    state: Path | None = None,
+    seed: int | None = None,
+    scenario: Path | None = None,
+    webhook_url: str | None = None,
+    webhook_host: Repeated = (),
     fault: Repeated = (),
     variant: Repeated = (),
     list_faults: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Serve the reference implementation.
+    """Serve the reference implementation. What its help says first stands in prospec.cli, which loads nothing else.
 
     Parameters
     ----------
     host
-        The address to listen on.
+        The address to listen on; 127.0.0.1 unless given.
     port
-        The port; 0 takes a free one.
+        The port; a free one unless given.
     balance
         USD that each account starts with.
     rate_limit
         Requests a minute; the documented 60 unless given, 0 for no limit.
     processing_s
-        How long a generation takes, in seconds.
+        How long a generation takes, in seconds; 1 unless given.
+    state
+        A file that keeps generations, money, uploads and webhooks; without one they end with the process.
+    seed
+        The same requests get the same answers, byte for byte. Time then moves by the requests alone.
+    scenario
+        A TOML file of settings and outcomes. A flag wins over it.
+    webhook_url
+        Where the events go of requests that name no receiver, as set in the provider's dashboard.
+    webhook_host
+        A host name, address or CIDR network that webhooks may be sent to, besides loopback. A name is good for loopback
+        and public addresses; a private or link-local one must be listed as well. May be given several times.
     fault
         Break one promise. May be given several times.
     variant
@@ -182,8 +286,6 @@ def mock(
     list_faults
         Print every fault with the requirement that it breaks, and every variant.
     """
-    from dataclasses import replace
-
     from prospec.loader import SpecError, load
 
     from .mock import FAULTS, VARIANTS, MockConfig
@@ -195,28 +297,46 @@ def mock(
         for id, alternative in VARIANTS.items():
             print(f"{id}: variant: {alternative.statement}")
         return OK
+    given = {
+        "host": host,
+        "port": port,
+        "processing_s": processing_s,
+        "state": state,
+        "seed": seed,
+        "webhook_url": webhook_url,
+        "webhook_hosts": webhook_host or None,
+        "faults": frozenset(fault) or None,
+        "variants": frozenset(variant) or None,
+    }
     try:
         spec = load(trusted=True)
-        limit = spec.service.requests_per_minute if rate_limit is None else rate_limit or None
-        config = MockConfig(
-            host=host,
-            port=port,
-            rate_limit=limit,
-            processing_s=processing_s,
-            faults=frozenset(fault),
-            variants=frozenset(variant),
-        )
+        settings: dict[str, Any] = {"rate_limit": spec.service.requests_per_minute, "processing_s": 1.0}
+        settings |= _scenario(scenario, spec) | {name: value for name, value in given.items() if value is not None}
         if balance is not None:
-            config = replace(config, balance_usd=_usd(balance))
-        config = replace(config, **_local_keys())
+            settings["balance_usd"] = _usd(balance)
+        if rate_limit is not None:
+            settings["rate_limit"] = rate_limit or None
+        config = MockConfig(**settings | _local_keys())
         serve_until_stopped(config, spec)
     except (ValueError, SpecError) as error:
         say(str(error), "red")
         return USAGE
+    except RuntimeError as error:
+        say(str(error), "red")
+        return INTERNAL
     except OSError as error:
-        say(f"cannot listen on {host} port {port}: {error.strerror or error}", "red")
+        say(f"cannot listen on {config.host} port {config.port}: {error.strerror or error}", "red")
         return USAGE
     return OK
+
+
+def _scenario(path: Path | None, spec: Spec) -> dict[str, Any]:
+    """The settings of a scenario file; none without one. Raises ValueError."""
+    if path is None:
+        return {}
+    from .mock.scenario import read
+
+    return dict(read(path, spec))
 
 
 def _local_keys() -> dict[str, Any]:
@@ -238,16 +358,17 @@ def _target(url: str | None, spec: Spec, faults: tuple[str, ...], variants: tupl
 
     if url is not None:
         found = _local_keys()
-        found.pop("control_token", None)
         if "api_key" not in found:
             raise ValueError(
                 f"{ENVIRONMENT['api_key']} is not set: the suite needs a key of the implementation at {url}"
             )
         yield Target(url.rstrip("/"), **found)
         return
-    config = MockConfig(faults=frozenset(faults), variants=frozenset(variants))
+    config = MockConfig(
+        rate_limit=spec.service.requests_per_minute, faults=frozenset(faults), variants=frozenset(variants)
+    )
     with serve(config, spec) as server:
-        keys = (config.api_key, config.second_api_key, config.webhook_secret)
+        keys = (config.api_key, config.second_api_key, config.webhook_secret, config.control_token)
         yield Target(server.base_url, *keys, is_mock=True)
 
 
@@ -271,13 +392,14 @@ def _judge(spec: Spec, target: Target, options: Options, report_dir: Path | None
         return NOTHING_RAN
     finally:
         ticker.done()
-    print(reports.as_json(report) if format == "json" else reports.as_text(report))
     if report_dir is not None:
+        # Before anything is printed: the reader of stdout may be gone.
         try:
             say(f"report: {write(report, report_dir)}")
         except OSError as error:
             say(f"{report_dir}: cannot be written: {error.strerror}", "red")
             return USAGE
+    print(reports.as_json(report) if format == "json" else reports.as_text(report))
     code = _exit_code(report)
     say(reports.conclusion(report), "green" if code == OK else "red")
     return code
@@ -302,7 +424,7 @@ def _exit_code(report: Report) -> int:
         return INTERNAL
     if not report.complete:
         return NOTHING_RAN
-    if report.counts["failed"]:
+    if report.is_news:
         return FINDINGS
     return OK if report.executed else NOTHING_RAN
 

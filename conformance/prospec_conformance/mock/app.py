@@ -10,16 +10,17 @@ import asyncio
 import json
 import logging
 import math
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import formatdate
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prospec.ir import Spec
-from prospo.price import cost_usd
+from prospec.loader import load
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -27,43 +28,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from . import outcomes, webhooks
-from .changes import VIOLATION_HEADER, Answer, Caller, Refusal, combined
+from . import outcomes
+from .changes import OUTPUT, VIOLATION_HEADER, Answer, Caller, Refusal, combined
 from .clock import Clock, SteerableClock
 from .config import MockConfig
 from .control import Control
 from .faults import FAULTS
-from .journal import KEPT_BYTES, Delivery, Journal, Seen
+from .journal import KEPT_BYTES, Journal, Seen
 from .judge import Judge, parse, upload_tokens
-from .media import TYPES, drawing, render
+from .media import TYPES, render
 from .outcomes import UnknownWishError, Wish, wished
-from .state import Account, Generation, State
+from .receivers import Receivers
+from .refusals import envelope
+from .script import Script
+from .state import Account, Generation, State, StoreError
+from .terms import terms
 from .variants import VARIANTS
+from .webhooks import Webhooks, event
 
-UNPUBLISHED_COST = Decimal("0.10")
-"""What a generation without a published price costs here."""
-LATE_S = 60.0
-"""How late a webhook is that is to be late, and how long one waits at the most for the one that is to overtake it."""
+if TYPE_CHECKING:
+    from .store import Store
+
+UNPUBLISHED_COST = Decimal("0.40")
+"""What a generation without a published price costs here: the documentation's sample of one does."""
 TRANSPORT = "prospec.transport"
 """Where the server puts the connection of a request, within its scope, for an answer that is none."""
 RENDERED = 32
 """Outputs that are kept once they are drawn."""
 JSON_MAX_BYTES = 1 << 20
-DRAIN_MAX_BYTES = 64_000_000
-"""How much of a body is read although it is refused: a sender that is cut off sees a broken pipe, not the refusal."""
-CODES: Mapping[int, str] = {
-    400: "invalid_request",
-    401: "unauthorized",
-    403: "insufficient_balance",
-    404: "not_found",
-    405: "method_not_allowed",
-    410: "output_expired",
-    413: "body_too_large",
-    429: "rate_limit_exceeded",
-    500: "internal_error",
-    501: "not_installed",
-    504: "timeout",
-}
 
 Outcome = dict[str, Any] | Refusal | Response
 Handler = Callable[[Request, Account], Awaitable[Outcome]]
@@ -88,10 +80,16 @@ class NoAnswer(Response):
             await asyncio.sleep(0)
 
 
-def create_app(config: MockConfig, spec: Spec, clock: Clock) -> Starlette:
-    """One mock with a state of its own."""
-    mock = _Mock(config, spec, clock)
+def create_app(config: MockConfig, spec: Spec | None = None, clock: Clock = time.time) -> Starlette:
+    """One mock with a state of its own, for any ASGI server or a transport in process.
+
+    `clock` moves whatever the API promises for later (lifetimes, the rate window, the end of a generation), but not the
+    waits of a blocking call and between webhook attempts. Raises ValueError when the state cannot be kept where it
+    should.
+    """
+    mock = _Mock(config, load(trusted=True) if spec is None else spec, clock)
     app = Starlette(
+        lifespan=mock.lifespan,
         routes=[
             Route("/v1/generate", mock.endpoint("generate", mock.generate), methods=["POST"]),
             Route("/v1/generations/{id}", mock.endpoint("getGeneration", mock.get_generation), methods=["GET"]),
@@ -119,40 +117,77 @@ class _Mock:
         self._spec = spec
         self._change = combined(changes)
         self._judge = Judge(spec, self._change)
-        self._clock = SteerableClock(clock)
-        self._state = State(spec.service, config, self._clock)
+        self._clock = SteerableClock(clock, is_scripted=config.seed is not None)
+        self._store = _store(config)
+        self._terms = self._change.terms(terms(spec.service, config))
+        self._memory: dict[str, Any] = {}
+        self._state = State(spec, config, self._terms, self._change, self._clock, self._store)
+        self._script = Script(config.outcomes, self._state.counts)
         self._journal = Journal()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._rendered = lru_cache(RENDERED)(render)
-        self._overtaking = asyncio.Event()
-        """Set whenever an event has gone out: the one that waits to be overtaken may follow."""
-        self.control = Control(config.control_token, self._clock, self._state, self._journal, self._replay, self._reset)
+        self._webhooks = Webhooks(
+            spec.service.webhook.header,
+            config.webhook_secret,
+            self._terms,
+            self._change,
+            self._clock,
+            self._state,
+            Receivers(config.webhook_hosts),
+            describe=lambda generation: event(self._shown(generation), _time(self._clock())),
+            memory=self._memory,
+        )
+        self._is_resumed = False
+        self.control = Control(
+            config.control_token, self._clock, self._state, self._journal, self._webhooks, self._resume
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        self._resume()
+        yield
+        if self._store is not None:
+            self._store.close()
+
+    def _resume(self) -> None:
+        """Takes up what an earlier process left under way, once; also where nobody tells of the start."""
+        if not self._is_resumed:
+            self._is_resumed = True
+            for delivery in self._state.open_deliveries():
+                self._webhooks.begin(delivery)
 
     def endpoint(self, operation: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
         """What every endpoint does around its own work."""
 
         async def respond(request: Request) -> Response:
-            admitted, headers = self._admit(operation, request.headers.get("authorization"))
+            self._resume()
+            self._clock.request()
+            admitted, headers = self._admit(operation, request)
             outcome: Outcome
             try:
+                if isinstance(admitted, Refusal) and self._change.checks_key_last(operation):
+                    admitted = await self._fault_of(operation, request) or admitted
                 outcome = admitted if isinstance(admitted, Refusal) else await handle(request, admitted)
-                if isinstance(outcome, Refusal):
-                    await _drain(request)
             except asyncio.CancelledError:  # the server ends, and nothing else cancels: whoever still waits is told
                 outcome = Refusal(500, "The server is shutting down.")
-            response = outcome if isinstance(outcome, Response) else self._respond(operation, outcome, headers)
-            self._note(request, None if isinstance(admitted, Refusal) else admitted, response)
+            try:
+                self._state.keep()
+            except StoreError as error:
+                log.error("%s", error)
+                outcome = Refusal(500, "The mock cannot keep its state.")
+            account = None if isinstance(admitted, Refusal) else admitted
+            name = "" if account is None else account.name
+            response = outcome if isinstance(outcome, Response) else self._respond(operation, outcome, headers, name)
+            self._note(request, account, response)
             return response
 
         return respond
 
     def _note(self, request: Request, account: Account | None, response: Response) -> None:
-        self._journal.requests.append(
+        self._journal.note(
             Seen(
                 number=self._journal.number(),
                 at=self._clock(),
                 method=request.method,
-                path=request.url.path,
+                path=request.scope["path"],
                 account=None if account is None else account.name,
                 body=getattr(request.state, "body", b"")[:KEPT_BYTES],
                 status=0 if isinstance(response, NoAnswer) else response.status_code,
@@ -160,10 +195,11 @@ class _Mock:
             )
         )
 
-    def _admit(self, operation: str, authorization: str | None) -> tuple[Account | Refusal, dict[str, str]]:
+    def _admit(self, operation: str, request: Request) -> tuple[Account | Refusal, dict[str, str]]:
         """The key first of all, then the rate limit: the account or a refusal, and the headers of the answer."""
+        authorization = request.headers.get("authorization")
         account = self._state.account(_bearer(authorization))
-        caller = Caller(operation, authorization, self._state.keys)
+        caller = Caller(operation, authorization, self._state.keys, request.query_params, request.headers)
         if not self._change.admits(caller, account is not None):
             return Refusal(401, "A valid API key as Bearer token is required."), {}
         account = account or self._state.first
@@ -176,56 +212,86 @@ class _Mock:
         }
         return account if window.allowed else Refusal(429, "Rate limit exceeded. Try again later."), headers
 
+    async def _fault_of(self, operation: str, request: Request) -> Refusal | None:
+        """What is wrong with a request apart from its key, as far as looking at it tells."""
+        match operation:
+            case "generate":
+                return self._judge.generate(await _json(request))
+            case "initiateUpload":
+                return self._judge.initiate(await _json(request))
+            case "getGeneration" if self._state.generation(self._state.first, request.path_params["id"]) is None:
+                return Refusal(404, "There is no generation of this id.")
+            case "putUpload" if self._state.upload(request.path_params["token"]) is None:
+                return Refusal(404, "There is no upload of this token.")
+            case _:
+                return None
+
     async def generate(self, request: Request, account: Account) -> Outcome:
         value = self._change.request(self._spec, await _json(request))
         refusal = self._judge.generate(value)
         if refusal:
             return refusal
-        if (switch := request.query_params.get("async", "false")) not in ("true", "false"):
+        switch = request.query_params.get("async", "false") if request.scope["query_string"] else "false"
+        if switch not in ("true", "false"):
             return Refusal(400, "async in the query takes true or false.", "type", "/async")
         model = self._spec.model(value["model"])
         assert model, "the judge lets no unknown one pass"
         mode = model.mode(value.get("mode"))
         assert mode, "the judge lets no unknown one pass"
         for pointer, token in upload_tokens(self._spec, mode, value["params"]):
-            if not self._state.redeems(account, token):
+            upload = self._state.upload(token)
+            redeems = self._state.is_open(upload, account) and upload is not None and upload.done
+            if not self._change.redeems(account, upload, redeems):
                 return Refusal(400, f"{pointer} is not an upload of this account, or has expired.", "media", pointer)
 
         try:
             wish = wished(request.headers.get(outcomes.HEADER), value["params"].get("prompt"))
         except UnknownWishError as error:
             return Refusal(400, str(error))
+        if wish == Wish():
+            wish = self._script.outcome(model.id, mode.id, account.name) or wish
         if wish.status is not None:
             return Refusal(wish.status, f"The request asked the mock for a {wish.status}.")
-        id = self._change.identify(self._spec.service.generation_prefix + secrets.token_hex(8))
-        lasts_s = self._config.processing_s if wish.lasts_s is None else wish.lasts_s
-        timeout_s = self._spec.service.sync_timeout_s
+        lasts_s = self._change.lasts_s(value, self._config.processing_s if wish.lasts_s is None else wish.lasts_s)
         generation = self._state.start(
             account,
-            id,
+            self._change.identify(self._state.names.fresh("generation", self._spec.service.generation_prefix, 8)),
             model,
             mode,
-            _cost(value),
-            drawing=drawing(model, mode, value["params"]),
-            base_url=str(request.base_url),
+            self._change.costs(value, _cost(value)),
+            params=value["params"],
+            base_url=_base_url(request),
             fails=wish.fails,
             lasts_s=lasts_s,
         )
         if generation is None:
             return Refusal(403, "Insufficient balance. Please top up to continue.")
-        if value.get("webhook_url") is not None:
-            self._spawn(self._tell_at_end(generation, value["webhook_url"], wish))
-        if wish.after == "drop":
-            return NoAnswer()
-        if wish.after == "504":
-            return Refusal(504, "The request asked the mock to accept it, and to answer 504.")
-        if value.get("async") is True or switch == "true":
+        url = value.get("webhook_url") or self._config.webhook_url
+        if url is not None:
+            self._webhooks.begin(self._state.expect(generation, url, wish.webhook))
+        is_async = self._change.is_async(value, value.get("async") is True or switch == "true")
+        return await self._accepted(generation, wish, is_async=is_async)
+
+    async def _accepted(self, generation: Generation, wish: Wish, *, is_async: bool) -> Outcome:
+        """What the caller of a generation that has begun is told."""
+        match wish.after:
+            case "drop":
+                return NoAnswer()
+            case "500":
+                self._state.end(generation)
+                return Refusal(500, "The request asked the mock to accept it, to refund it and to answer 500.")
+            case "504":
+                return Refusal(504, "The request asked the mock to accept it, and to answer 504.")
+        if is_async:
             return _identity(generation, "queued") | {
                 "created_at": _time(generation.started),
                 "poll_url": f"{generation.base_url}v1/generations/{generation.id}",
             }
-        await self._clock.sleep(min(lasts_s, timeout_s))
+        self._state.keep()  # what is charged is kept, also when the process ends before the answer
+        lasts_s, timeout_s = generation.ends - generation.started, self._terms.sync_timeout_s
+        await self._clock.spend(min(lasts_s, timeout_s))
         if lasts_s > timeout_s:
+            self._state.give_up(generation)
             return Refusal(504, f"The generation takes longer than {timeout_s} s. Use the asynchronous form.")
         self._state.end(generation)
         return self._shown(generation)
@@ -234,30 +300,38 @@ class _Mock:
         generation = self._state.generation(account, request.path_params["id"])
         if generation is None:
             return Refusal(404, "There is no generation of this id.")
-        if self._state.has_expired(generation) and not generation.fails:
+        if self._change.is_gone(generation, self._state.has_expired(generation) and not generation.fails):
             return Refusal(410, "The output of this generation is no longer kept.")
         return self._shown(generation)
 
     async def initiate_upload(self, request: Request, account: Account) -> Outcome:
-        value = await _json(request)
+        value = self._change.announcement(await _json(request))
         refusal = self._judge.initiate(value)
         if refusal:
             return refusal
-        for kind in self._spec.service.uploads.kinds:
-            if value["content_type"] in kind.content_types:
-                upload = self._state.initiate(account, kind, value["content_type"])
-                return {
-                    "token": upload.token,
-                    "upload_url": f"/v1/uploads/proxy/{upload.token}",
-                    "content_type": upload.content_type,
-                }
-        return Refusal(400, "Files of this content type cannot be uploaded.", "enum", "/content_type")
+        content_type = value["content_type"]
+        sizes = [each.max_bytes for each in self._spec.service.uploads.kinds if content_type in each.content_types]
+        unlisted = Refusal(400, "Files of this content type cannot be uploaded.", "enum", "/content_type")
+        refusal = self._change.announces(content_type, None if sizes else unlisted)
+        if refusal:
+            return refusal
+        max_bytes = self._change.max_bytes(content_type, sizes[0] if sizes else JSON_MAX_BYTES)
+        upload = self._state.initiate(account, content_type, max_bytes)
+        return {
+            "token": upload.token,
+            "upload_url": self._change.upload_url(str(request.base_url), f"/v1/uploads/proxy/{upload.token}"),
+            "content_type": upload.content_type,
+        }
 
     async def put_upload(self, request: Request, account: Account) -> Outcome:
-        upload = self._state.upload(account, request.path_params["token"])
-        if upload is None:
+        upload = self._state.upload(request.path_params["token"])
+        may_put = self._change.may_put(account, upload, self._state.is_open(upload, account))
+        if not may_put:
             return Refusal(404, "There is no upload of this token.")
-        if _media_type(request) != upload.content_type:
+        if upload is None:
+            return {"status": "uploaded", "bytes": sum([len(chunk) async for chunk in request.stream()])}
+        content_type = _media_type(request)
+        if not self._change.takes(upload, content_type, content_type == upload.content_type):
             return Refusal(400, f"The upload was announced as {upload.content_type}.")
         size = 0
         try:
@@ -269,22 +343,27 @@ class _Mock:
         return {"status": "uploaded", "bytes": size}
 
     async def get_balance(self, _request: Request, account: Account) -> Outcome:
-        return {"balance_usd": float(account.balance), "currency": "USD"}
+        balance = self._change.balance(account, self._state.accounts, account.balance)
+        return {"balance_usd": float(balance), "currency": "USD"}
 
     async def get_output(self, request: Request) -> Response:
         """The file behind an `output_url`: whoever holds the URL needs no key."""
         id, _, format = request.path_params["file"].rpartition(".")
         self._state.settle()
         generation = self._state.output(id, request.query_params.get("token", ""))
-        if generation is None or generation.drawing.format != format:
+        drawing = None if generation is None else self._change.draws(generation.drawing)
+        if generation is None or drawing is None or drawing.format != format:
             return self._respond("", Refusal(404, "There is no output of this URL."))
         if self._state.has_expired(generation):
             return self._respond("", Refusal(410, "The output of this generation is no longer kept."))
         try:
-            content = await asyncio.to_thread(self._rendered, generation.drawing)
+            content = await asyncio.to_thread(_rendered, drawing)
         except ModuleNotFoundError:
             return self._respond("", Refusal(501, "Outputs are drawn with an extra: pip install 'prospec[media]'."))
-        return Response(content, media_type=TYPES[format])
+        now = self._clock()
+        headers = {"Content-Type": TYPES[format], "Date": _date(int(now))}
+        answer = self._change.answer(Answer(OUTPUT, 200, content, headers, now, self._memory))
+        return Response(_bytes(answer.body), answer.status, answer.headers)
 
     async def no_endpoint(self, _request: Request, error: Exception) -> Response:
         """No such route, or no such method on it."""
@@ -302,22 +381,22 @@ class _Mock:
         return self._respond("", Refusal(500, "Unexpected server error."))
 
     def _respond(
-        self, operation: str, outcome: dict[str, Any] | Refusal, headers: Mapping[str, str] | None = None
+        self,
+        operation: str,
+        outcome: dict[str, Any] | Refusal,
+        headers: Mapping[str, str] | None = None,
+        account: str = "",
     ) -> Response:
         headers, status = dict(headers or {}), 200
         body: object = outcome
         if isinstance(outcome, Refusal):
             status = outcome.status
-            body = {
-                "code": CODES.get(status, CODES[400]),
-                "message": outcome.message,
-                "detail": outcome.message,
-            }
+            body = envelope(status, outcome.message)
             if outcome.keyword:
                 headers[VIOLATION_HEADER] = f"{outcome.keyword} {outcome.pointer}".rstrip()
-        answer = self._change.answer(
-            Answer(operation, status, body, {"Content-Type": "application/json", **headers}, self._state.now())
-        )
+        now = self._clock()
+        headers = {"Content-Type": "application/json", "Date": _date(int(now)), **headers}
+        answer = self._change.answer(Answer(operation, status, body, headers, now, self._memory, account))
         return Response(_bytes(answer.body), answer.status, answer.headers)
 
     def _shown(self, generation: Generation) -> dict[str, Any]:
@@ -326,70 +405,23 @@ class _Mock:
         body = _identity(generation, status)
         if status != "completed":
             return body
-        file = f"{generation.id}.{generation.drawing.format}"
+        file = f"{generation.id}.{self._change.draws(generation.drawing).format}"
         return body | {
             "output_url": f"{generation.base_url}results/{file}?token={generation.download}",
             "cost_usd": float(generation.cost),
             "duration_ms": round(1000 * (generation.ends - generation.started)),
         }
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """The event loop holds tasks weakly, so they are held here."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
-    async def _tell_at_end(self, generation: Generation, url: str, wish: Wish) -> None:
-        await self._clock.sleep(generation.ends - generation.started)
-        self._state.end(generation)
-        if wish.webhook == "none":
-            return
-        body = webhooks.event(self._shown(generation), _time(self._clock()))
-        delivery = Delivery(
-            self._journal.number(), generation.id, url, body, webhooks.sign(body, self._config.webhook_secret)
-        )
-        self._journal.deliveries.append(delivery)
-        # The URL itself may hold a secret of the receiver's, so no line shows it.
-        if not webhooks.is_deliverable(url):
-            delivery.state = "refused"
-            log.warning("webhook of %s: not delivered, its host is not on loopback", generation.id)
-            return
-        if wish.webhook == "late":
-            await self._clock.sleep(LATE_S)
-        if wish.webhook == "reordered":
-            await self._overtaken()
-        await self._deliver(delivery)
-        if wish.webhook == "duplicate":
-            await self._deliver(delivery)
+_rendered = lru_cache(RENDERED)(render)
 
-    async def _overtaken(self) -> None:
-        """Until another event has gone out, but not for ever."""
-        self._overtaking.clear()
-        waits = [asyncio.ensure_future(self._overtaking.wait()), asyncio.ensure_future(self._clock.sleep(LATE_S))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
-    async def _deliver(self, delivery: Delivery, retry_after_s: tuple[int, ...] | None = None) -> None:
-        service = self._spec.service.webhook
-        retries = service.retry_after_s if retry_after_s is None else retry_after_s
-        headers = {"Content-Type": "application/json", service.header: delivery.signature}
-        await webhooks.deliver(delivery, headers, retries, self._clock)
-        self._overtaking.set()
-        if delivery.state == "failed":
-            log.warning("webhook of %s: given up after %d retries", delivery.generation_id, len(retries))
+def _store(config: MockConfig) -> Store | None:
+    if config.state is None:
+        return None
+    from .store import Store
 
-    def _reset(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._state.reset()
-        self._journal.clear()
-
-    async def _replay(self, delivery: Delivery) -> None:
-        """Once more, the same bytes, and no ladder after it."""
-        await self._deliver(delivery, ())
+    return Store(config.state)
 
 
 def _bearer(authorization: str | None) -> str:
@@ -398,17 +430,30 @@ def _bearer(authorization: str | None) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
+def _base_url(request: Request) -> str:
+    """Where the caller reached the mock, as it says itself."""
+    scope = request.scope
+    host = request.headers.get("host") or "{}:{}".format(*scope["server"])
+    return f"{scope['scheme']}://{host}{scope.get('root_path', '')}/"
+
+
 async def _json(request: Request) -> Any:
     """The JSON value of the body, or a Refusal."""
     try:
-        request.state.body = b"".join([chunk async for chunk in _received(request, JSON_MAX_BYTES)])
-        return parse(request.state.body)
+        body = b""
+        async for chunk in _received(request, JSON_MAX_BYTES):
+            body = body + chunk if body else chunk
+        request.state.body = body
+        return parse(body)
     except TooLargeError:
         return Refusal(413, f"The body is larger than {JSON_MAX_BYTES} bytes.")
 
 
 async def _received(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body, chunk by chunk, and no further than the limit. Raises TooLargeError beyond it."""
+    """The body, chunk by chunk, and no further than the limit. Raises TooLargeError beyond it, unread if it says so."""
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdigit() and int(claimed) > max_bytes:
+        raise TooLargeError
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -417,23 +462,14 @@ async def _received(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _drain(request: Request) -> None:
-    """Reads and drops what is left of a body, within reason."""
-    size = 0
-    # A body that was read to its end raises RuntimeError.
-    with suppress(RuntimeError):
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > DRAIN_MAX_BYTES:
-                return
-
-
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _cost(request: Mapping[str, Any]) -> Decimal:
     """What a request costs here. Rows that do not bind let any duration pass: none earns money or ends in a 500."""
+    from prospo.price import cost_usd  # the catalog behind it takes its time, and a mock is to start fast
+
     try:
         cost = cost_usd(request)
     except ArithmeticError:
@@ -455,5 +491,14 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@lru_cache(1)
+def _date(seconds: int) -> str:
+    """As in the header Date: by the mock's clock, so that a moved one shows."""
+    return formatdate(seconds, usegmt=True)
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _bytes(body: object) -> bytes:
-    return body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
+    return body if isinstance(body, bytes) else _encode(body).encode()

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
+from .changes import combined
 from .faults import FAULTS
+from .names import seeded
+from .script import Rule
 from .variants import VARIANTS
 
-
-def _fresh_key() -> str:
-    return f"prsp-{secrets.token_hex(16)}"
-
-
-def _fresh_secret() -> str:
-    return secrets.token_hex(32)
+_KEYS: Mapping[str, str] = {
+    "api_key": "prsp-",
+    "second_api_key": "prsp-",
+    "webhook_secret": "",
+    "control_token": "",
+}
+"""Each key and secret, and what it begins with."""
 
 
 @dataclass(frozen=True)
 class MockConfig:
-    """Raises ValueError for what cannot be served. Keys and secret are fresh unless given, and show in no repr."""
+    """Raises ValueError for what cannot be served.
+
+    Keys and secrets that are left empty are fresh, or the seed's. They show in no repr.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -33,20 +40,40 @@ class MockConfig:
     """Requests a minute and account; None is unlimited."""
     processing_s: float = 0.0
     """How long a generation takes."""
-    api_key: str = field(default_factory=_fresh_key, repr=False)
-    second_api_key: str = field(default_factory=_fresh_key, repr=False)
+    api_key: str = field(default="", repr=False)
+    second_api_key: str = field(default="", repr=False)
     """The key of another account."""
-    webhook_secret: str = field(default_factory=_fresh_secret, repr=False)
-    control_token: str = field(default_factory=_fresh_secret, repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    control_token: str = field(default="", repr=False)
     """What opens /__mock: time, money, what was seen and sent."""
+    webhook_url: str | None = field(default=None, repr=False)
+    """Where events go whose request names no receiver, as set in the provider's dashboard."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Names, addresses and networks, beside loopback, that webhooks may go to."""
+    state: Path | None = None
+    """The file that keeps the state; without one it ends with the process."""
+    seed: int | None = None
+    """Makes ids, tokens, keys and time the same again for the same requests; time then moves by these alone."""
+    generation_ids: tuple[str, ...] = ()
+    """Handed out before any other, in this order."""
+    upload_tokens: tuple[str, ...] = ()
+    """Likewise."""
+    outcomes: tuple[Rule, ...] = ()
+    """Which generate requests meet which outcome, unless they ask for one themselves."""
     faults: frozenset[str] = frozenset()
     variants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _known("fault", self.faults, FAULTS)
         _known("variant", self.variants, VARIANTS)
-        if not self.api_key or not self.second_api_key or not self.webhook_secret or not self.control_token:
-            raise ValueError("a key, the webhook secret or the control token is empty")
+        for name, prefix in _KEYS.items():
+            if not getattr(self, name):
+                fresh = secrets.token_hex(32) if self.seed is None else seeded(self.seed, name, 32)
+                key = prefix + fresh
+                if prefix:
+                    change = combined(FAULTS[id].change for id in FAULTS if id in self.faults)
+                    key = change.issues(key)
+                object.__setattr__(self, name, key)
         if self.api_key == self.second_api_key:
             raise ValueError("both accounts have the same key")
         if not 0 <= self.port <= 65535:

@@ -1,26 +1,34 @@
 """The mock's own endpoints under /__mock: time, money, what was seen and sent. Behind a token, and no part of the API.
 
+page.html shows them to a person. It holds nothing secret, so it alone is served without the token.
+
 Here lives no behaviour of the API.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from .clock import SteerableClock
-from .journal import Delivery, Journal, Seen, last
-from .state import State
+from .journal import Journal, Seen
+from .receivers import RefusedReceiver
+from .state import Delivery, State, StoreError
+from .webhooks import Webhooks
 
 PATH = "/__mock"
 TOKEN_HEADER = "X-Mock-Token"  # noqa: S105 - the header's name
@@ -43,15 +51,16 @@ class Control:
     clock: SteerableClock
     state: State
     journal: Journal
-    replay: Callable[[Delivery], Awaitable[None]]
-    reset: Callable[[], None]
-    """Forgets everything but the keys; nothing that was under way goes out any more."""
+    webhooks: Webhooks
+    resume: Callable[[], None]
+    """Takes up, once, what an earlier process left under way."""
 
-    def mount(self) -> Mount:
+    def mount(self) -> Route:
         """All of them, under one path."""
-        return Mount(
+        endpoints = Mount(
             PATH,
             routes=[
+                Route("/", _page, methods=["GET"]),
                 Route("/clock", self._endpoint(self._advance), methods=["POST"]),
                 Route("/reset", self._endpoint(self._reset), methods=["POST"]),
                 Route("/balance", self._endpoint(self._set_balance), methods=["PUT"]),
@@ -61,6 +70,9 @@ class Control:
                 Route("/deliveries/{number:int}/replay", self._endpoint(self._replay), methods=["POST"]),
             ],
         )
+        # A mount is not met by its path alone, without the final slash.
+        router = Router([Route(PATH, _page, methods=["GET"]), endpoints], redirect_slashes=False)
+        return Route(f"{PATH}{{rest:path}}", router)
 
     def _endpoint(self, answer: Answered) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
@@ -68,9 +80,14 @@ class Control:
             if not hmac.compare_digest(given.encode(), self.token.encode()):
                 return JSONResponse({"detail": f"{TOKEN_HEADER} is missing or wrong: the mock printed it"}, 403)
             try:
-                return JSONResponse(await answer(await _body(request), request))
+                self.resume()
+                result = await answer(await _body(request), request)
+                self.state.keep()
+                return JSONResponse(result)
             except WrongUseError as error:
                 return JSONResponse({"detail": str(error)}, 400)
+            except StoreError as error:
+                return JSONResponse({"detail": str(error)}, 500)
 
         return respond
 
@@ -84,7 +101,10 @@ class Control:
         return {"now_s": self.clock()}
 
     async def _reset(self, _body: Any, _request: Request) -> Any:
-        self.reset()
+        """Forgets everything but the keys; nothing that was under way goes out any more."""
+        self.webhooks.call_off()
+        self.state.reset()
+        self.journal.clear()
         return {"reset": True}
 
     async def _set_balance(self, body: Any, _request: Request) -> Any:
@@ -96,7 +116,7 @@ class Control:
         if account is None or not balance.is_finite():
             names = ", ".join(self.state.accounts)
             raise WrongUseError(f'takes {{"account": one of {names}, "balance_usd": an amount as text or number}}')
-        account.balance = balance
+        self.state.set_balance(account, balance)
         return {"account": account.name, "balance_usd": str(balance)}
 
     async def _show_state(self, _body: Any, _request: Request) -> Any:
@@ -104,23 +124,71 @@ class Control:
         return {
             "now_s": self.clock(),
             "accounts": {name: str(account.balance) for name, account in self.state.accounts.items()},
-            "generations": self.state.counts(),
+            "generations": self.state.statuses(),
         }
 
     async def _requests(self, _body: Any, request: Request) -> Any:
-        return {"requests": [_seen(each) for each in last(self.journal.requests, _since(request))]}
+        return {"requests": [_seen(each) for each in self.journal.since(_since(request))]}
 
     async def _deliveries(self, _body: Any, request: Request) -> Any:
-        return {"deliveries": [_sent(each) for each in last(self.journal.deliveries, _since(request))]}
+        return {"deliveries": [self._sent(each) for each in self.state.deliveries(_since(request))]}
 
     async def _replay(self, _body: Any, request: Request) -> Any:
-        delivery = self.journal.delivery(request.path_params["number"])
+        number = request.path_params["number"]
+        delivery = next((each for each in self.state.deliveries() if each.number == number), None)
         if delivery is None:
             raise WrongUseError("there is no delivery of this number; GET /__mock/deliveries lists those there are")
-        if delivery.state == "refused":
-            raise WrongUseError("this receiver may not be called: it is not on loopback")
-        await self.replay(delivery)
-        return _sent(delivery)
+        try:
+            await self.webhooks.replay(delivery)
+        except RefusedReceiver as refused:
+            raise WrongUseError(f"this receiver may not be called: {refused}") from None
+        return self._sent(delivery)
+
+    def _sent(self, delivery: Delivery) -> dict[str, Any]:
+        return {
+            "number": delivery.number,
+            "generation_id": delivery.generation.id,
+            "receiver": delivery.receiver,
+            "body": delivery.body.decode("utf-8", "backslashreplace"),
+            "body_base64": base64.b64encode(delivery.body).decode(),
+            "signature": self.webhooks.signature(delivery),
+            "state": delivery.state,
+            "due_s": delivery.due if delivery.is_open else None,
+            "attempts": [{"at_s": each.at, "status": each.status} for each in delivery.attempts],
+        }
+
+
+async def _page(_request: Request) -> Response:
+    text, policy = _read_page()
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return Response(text, media_type="text/html", headers=headers)
+
+
+@cache
+def _read_page() -> tuple[str, str]:
+    """The page, and the policy under which its own script and style are all that runs."""
+    text = (files("prospec_conformance.mock") / "page.html").read_text("utf-8")
+    digests = {
+        element: base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        for element, content in re.findall(r"<(script|style)>(.*?)</\1>", text, re.DOTALL)
+    }
+    policy = {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{digests['script']}'",
+        "style-src": f"'sha256-{digests['style']}'",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "trusted-types": "'none'",
+        "require-trusted-types-for": "'script'",
+    }
+    return text, "; ".join(f"{name} {value}" for name, value in policy.items())
 
 
 async def _body(request: Request) -> Any:
@@ -146,8 +214,7 @@ def _since(request: Request) -> int:
     return int(text)
 
 
-def _seen(seen: Any) -> dict[str, Any]:
-    assert isinstance(seen, Seen)
+def _seen(seen: Seen) -> dict[str, Any]:
     return {
         "number": seen.number,
         "at_s": seen.at,
@@ -157,18 +224,4 @@ def _seen(seen: Any) -> dict[str, Any]:
         "body": seen.body.decode("utf-8", "backslashreplace"),
         "status": seen.status,
         "violation": seen.violation,
-    }
-
-
-def _sent(delivery: Any) -> dict[str, Any]:
-    assert isinstance(delivery, Delivery)
-    return {
-        "number": delivery.number,
-        "generation_id": delivery.generation_id,
-        "receiver": delivery.receiver,
-        "body": delivery.body.decode("utf-8", "backslashreplace"),
-        "body_base64": base64.b64encode(delivery.body).decode(),
-        "signature": delivery.signature,
-        "state": delivery.state,
-        "attempts": [{"at_s": each.at, "status": each.status} for each in delivery.attempts],
     }

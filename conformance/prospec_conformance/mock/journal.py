@@ -1,22 +1,20 @@
-"""What the mock has seen and sent: the last requests with their answers, every event with the exact bytes signed.
+"""What the mock was asked: the last requests with their answers. For whoever holds the control token. No key is kept.
 
-For whoever holds the control token. No key is kept. Here live no HTTP and no decision.
+Here live no HTTP, no decision, and nothing that outlives the process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
 KEPT = 1_000
-"""Requests and deliveries that are remembered; older ones are forgotten."""
+"""Requests that are remembered; older ones are forgotten."""
 KEPT_BYTES = 16_384
 """Bytes of a request's body that are remembered."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One request and its answer."""
 
@@ -28,43 +26,16 @@ class Seen:
     """first or second; None for a caller without a key."""
     body: bytes
     status: int
+    """0 where the connection was closed instead."""
     violation: str | None
     """Code and path of what was refused."""
 
 
-@dataclass(slots=True)
-class Attempt:
-    at: float
-    status: int | None
-    """None where no answer came."""
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One event, to one receiver."""
-
-    number: int
-    generation_id: str
-    url: str
-    body: bytes
-    signature: str
-    attempts: list[Attempt] = field(default_factory=list)
-    state: str = "pending"
-    """pending, delivered, failed (after the last retry), or refused (the receiver may not be called)."""
-
-    @property
-    def receiver(self) -> str:
-        """The URL without what may be a secret in it: user, query and fragment."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-
-
 class Journal:
-    """The last of everything."""
+    """The last of them."""
 
     def __init__(self) -> None:
-        self.requests: deque[Seen] = deque(maxlen=KEPT)
-        self.deliveries: deque[Delivery] = deque(maxlen=KEPT)
+        self._seen: deque[Seen] = deque(maxlen=KEPT)
         self._count = 0
 
     def number(self) -> int:
@@ -72,14 +43,12 @@ class Journal:
         self._count += 1
         return self._count
 
-    def delivery(self, number: int) -> Delivery | None:
-        return next((each for each in self.deliveries if each.number == number), None)
+    def note(self, seen: Seen) -> None:
+        self._seen.append(seen)
+
+    def since(self, number: int) -> list[Seen]:
+        """Those with a higher number, in their order."""
+        return [each for each in self._seen if each.number > number]
 
     def clear(self) -> None:
-        self.requests.clear()
-        self.deliveries.clear()
-
-
-def last(entries: Iterable[Seen | Delivery], since: int) -> list[Seen | Delivery]:
-    """Those with a number above `since`, in their order."""
-    return [each for each in entries if each.number > since]
+        self._seen.clear()

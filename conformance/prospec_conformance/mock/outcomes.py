@@ -25,6 +25,7 @@ WORDS = (
     f"status=STATUS: refused, and not charged: {', '.join(map(str, STATUSES))}",
     "accept-then-drop: accepted and charged, then the connection is closed without an answer",
     "accept-then-504: accepted and charged, then answered 504",
+    "accept-then-500: accepted and charged, then failed and refunded, and answered 500",
     "webhook=duplicate, late, reordered or none: sent twice, a minute late, after the next one, not at all",
 )
 
@@ -36,13 +37,13 @@ class Wish:
     fails: bool = False
     lasts_s: float | None = None
     status: int | None = None
-    after: Literal["drop", "504"] | None = None
+    after: Literal["drop", "504", "500"] | None = None
     """What the caller sees of a request that was accepted."""
     webhook: Telling = "once"
 
 
 class UnknownWishError(ValueError):
-    """The header asks for something that there is not."""
+    """A text asks for something that there is not."""
 
 
 def wished(header: str | None, prompt: object) -> Wish:
@@ -50,7 +51,13 @@ def wished(header: str | None, prompt: object) -> Wish:
     wish = Wish()
     for word in _in_prompt.findall(prompt) if isinstance(prompt, str) else ():
         wish = _with(wish, word) or wish
-    for word in re.split(r"[\s,]+", header.strip()) if header else ():
+    return parsed(header, wish) if header else wish
+
+
+def parsed(text: str, beside: Wish | None = None) -> Wish:
+    """The wish that a header's words make, added to another. Raises UnknownWishError, for no word at all too."""
+    wish = beside or Wish()
+    for word in re.split(r"[\s,]+", text.strip()):
         found = _with(wish, word)
         if found is None:
             raise UnknownWishError(f"{HEADER} takes {'; '.join(WORDS)}")
@@ -76,6 +83,9 @@ def _with(wish: Wish, word: str) -> Wish | None:
             return replace(wish, after="drop")
         case "accept-then-504" if not value:
             return replace(wish, after="504")
+        case "accept-then-500" if not value:
+            # A 500 promises the money back, and what fails is refunded.
+            return replace(wish, after="500", fails=True)
         case "webhook" if value in TELLINGS:
             return replace(wish, webhook=TELLINGS[value])
         case _:

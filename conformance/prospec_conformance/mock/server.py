@@ -5,6 +5,7 @@ Here lives no behaviour of the API.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,18 +15,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from .config import MockConfig
+from .refusals import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    import uvicorn
     from prospec.ir import Spec
     from starlette.applications import Starlette
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from .clock import Clock
+    from .connection import Limits
 
 ENVIRONMENT = {
     "api_key": "PROSPOLABS_API_KEY",
@@ -39,6 +44,8 @@ ENVIRONMENT = {
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - whoever listens there is called by any name
 """Addresses that mean all of this machine's."""
+KEEP_ALIVE_S = 15
+"""How long a connection may idle between requests: for longer than clients keep one, lest both sides race."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +57,20 @@ class Running:
 
 
 @contextmanager
-def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.time) -> Iterator[Running]:
+def serve(
+    config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.time, limits: Limits | None = None
+) -> Iterator[Running]:
     """A mock that answers from the moment the context is entered until it is left.
 
     `clock` moves whatever the API promises for later (lifetimes, the rate window, the end of a generation), but not the
-    waits of a blocking call and between webhook attempts. Raises OSError when the port is taken.
+    waits of a blocking call and between webhook attempts. `limits` are what one client may take of the server. Raises
+    OSError when the port is taken, and RuntimeError when the application cannot start or end.
     """
     import uvicorn
     from prospec.loader import load
 
     from .app import create_app
+    from .connection import Connection
 
     with _listening(config) as listener:
         base_url = _base_url(config.host, listener.getsockname()[1])
@@ -67,29 +78,50 @@ def serve(config: MockConfig, spec: Spec | None = None, *, clock: Clock = time.t
         server = uvicorn.Server(
             uvicorn.Config(
                 _connected(app, config.host),
-                http="h11",
-                loop="asyncio",
+                http=cast(Any, partial(Connection, limits=limits)),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                date_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=1,
             )
         )
-        thread = threading.Thread(target=server.run, args=([listener],), name="prospec-mock", daemon=True)
+        failures: list[Exception] = []
+        thread = threading.Thread(
+            target=_run_thread, args=(server, app, listener, failures), name="prospec-mock", daemon=True
+        )
         thread.start()
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.001)
             if not server.started:
-                raise RuntimeError("the mock did not start")
+                thread.join()
+                cause = failures[0] if failures else None
+                raise RuntimeError(f"the mock did not start: {cause}") from cause
             yield Running(base_url, config)
         finally:
             # Requests that are still waiting are cut off, so that leaving never takes long.
             server.should_exit = server.force_exit = True
             thread.join()
+        if failures:
+            raise RuntimeError(f"the mock did not end as it should: {failures[0]}") from failures[0]
+
+
+def _run_thread(server: uvicorn.Server, app: Starlette, listener: socket.socket, failures: list[Exception]) -> None:
+    """The server within the application's lifespan. Uvicorn's own way would print what fails, and skip a forced end."""
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            await server.serve(sockets=[listener])
+
+    try:
+        asyncio.run(run())
+    except Exception as error:
+        failures.append(error)
 
 
 def _connected(app: Starlette, host: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -101,18 +133,34 @@ def _connected(app: Starlette, host: str) -> Callable[[Scope, Receive, Send], Aw
     from starlette.responses import JSONResponse
 
     from .app import TRANSPORT
+    from .connection import PIECE_BYTES
 
     async def serve_one(scope: Scope, receive: Receive, send: Send) -> None:
         if host not in EVERYWHERE and _name_of(scope) not in {host, *LOOPBACK}:
-            names = ", ".join(LOOPBACK)
-            refusal = JSONResponse({"code": "invalid_host", "detail": f"The mock is called {names}."}, 400)
+            message = f"The mock is called {', '.join(LOOPBACK)}."
+            refusal = JSONResponse(envelope(400, message, "invalid_host"), 400)
             await refusal(scope, receive, send)
             return
         # uvicorn's `send` is a method of what holds the connection.
         scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
-        await app(scope, receive, send)
+        await app(scope, receive, _in_pieces(send, PIECE_BYTES))
 
     return serve_one
+
+
+def _in_pieces(send: Send, max_bytes: int) -> Send:
+    """Sends a long body piece by piece, so that a slow reader holds no more of it than one."""
+
+    async def send_pieces(message: Message) -> None:
+        body = message.get("body", b"")
+        if len(body) > max_bytes:
+            rest = memoryview(body)
+            for start in range(0, len(body), max_bytes):
+                await send({**message, "body": rest[start : start + max_bytes], "more_body": True})
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_pieces
 
 
 def _name_of(scope: Scope) -> str:
@@ -125,7 +173,12 @@ def _name_of(scope: Scope) -> str:
 
 
 def run(config: MockConfig, spec: Spec | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. Stdout gets the base URL alone; stderr those keys that the environment lacks."""
+    """Serve until SIGINT or SIGTERM. Stdout gets the base URL alone; stderr those keys that the environment lacks.
+
+    Raises OSError, ValueError and RuntimeError as `serve` does.
+    """
+    from .judge import prepare
+
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -135,11 +188,20 @@ def run(config: MockConfig, spec: Spec | None = None) -> None:
                 value = getattr(config, field)
                 if os.environ.get(variable) != value:
                     print(f"{variable}={value}", file=sys.stderr)
+            print(f"Requests and deliveries: {_page(running)}", file=sys.stderr)
             print("Ctrl-C ends it.", file=sys.stderr, flush=True)
+            prepare()
             stop.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _page(running: Running) -> str:
+    """The address of the page; with the token, unless that is somebody's secret. A fragment reaches no server."""
+    token = running.config.control_token
+    is_ours = os.environ.get(ENVIRONMENT["control_token"]) != token
+    return f"{running.base_url}/__mock/{f'#token={token}' if is_ours else ''}"
 
 
 def _listening(config: MockConfig) -> socket.socket:

@@ -6,7 +6,8 @@ Here live the variants alone. What breaks a promise is a fault and lives in faul
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +18,14 @@ from prospec.schema import Schema
 from .changes import (
     Answer,
     Change,
+    Message,
     answered,
+    combined,
     in_bodies,
     in_errors,
+    in_events,
     in_generations,
+    in_messages,
     in_request,
     in_rows,
     is_error,
@@ -28,6 +33,8 @@ from .changes import (
     row,
     without,
 )
+from .terms import Terms
+from .webhooks import sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,40 @@ def _problem_list(body: dict[str, Any]) -> dict[str, Any]:
 
 
 PROBLEM_JSON = "application/problem+json"
+
+
+def _data(edit: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda event: event | {"data": edit(event["data"])}
+
+
+def _is_failure(message: Message) -> bool:
+    return message.event.get("event") == "generation.failed"
+
+
+def _written(write: Callable[[Mapping[str, Any]], str]) -> Change:
+    """Writes the JSON of events in another way, and signs that."""
+    return in_messages(lambda message: replace(message, body=write(message.event).encode()))
+
+
+def _exponents(event: Mapping[str, Any]) -> str:
+    """Every number of the event as 1.5e1, which JSON.stringify would not leave so."""
+    return re.sub(r"(?<=: )[0-9.]+(?=[,}])", lambda found: f"{float(found[0]):.3e}", json.dumps(event))
+
+
+def _enveloped(message: Message) -> Message:
+    """Headers as other senders have them, and the names of all in upper case."""
+    signature = sign(message.body, message.secret)
+    headers = {
+        "CONTENT-TYPE": "application/json; charset=utf-8",
+        "X-PROSPO-SIGNATURE": signature,
+        "USER-AGENT": "Prospolabs-Webhooks/1.0",
+        "X-PROSPO-EVENT": str(message.event["event"]),
+    }
+    return replace(message, headers=headers, spelt=lambda _signature: None)
+
+
+def _later(terms: Terms) -> Terms:
+    return replace(terms, event_delay_s=5.0, retry_after_s=tuple(wait_s + 0.5 for wait_s in terms.retry_after_s))
 
 
 def _need_images(model: Model, mode: Mode, schema: Schema) -> None:
@@ -154,7 +195,12 @@ _ALL = (
     Variant(
         "duration-null",
         "A completed generation has duration_ms null.",
-        in_generations(lambda body: body | {"duration_ms": None}, "completed"),
+        combined(
+            [
+                in_generations(lambda body: body | {"duration_ms": None}, "completed"),
+                in_events(_data(lambda data: data | {"duration_ms": None} if "duration_ms" in data else data)),
+            ]
+        ),
     ),
     Variant(
         "extra-fields",
@@ -177,6 +223,40 @@ _ALL = (
     ),
     Variant("null-params-ignored", "A param that is null counts as left out.", in_request(_null_dropped)),
     Variant("fractions-refused", "A number with a fraction is refused.", in_rows(_whole_numbers)),
+    Variant(
+        "webhook-spaced",
+        "The JSON of an event is indented, its keys sorted, and signed as it is.",
+        _written(lambda event: json.dumps(event, indent=2, sort_keys=True) + "\n"),
+    ),
+    Variant(
+        "webhook-escaped",
+        "The JSON of an event has / escaped and numbers with exponents, and is signed as it is.",
+        _written(lambda event: _exponents(event).replace("/", "\\/")),
+    ),
+    Variant(
+        "webhook-extra-members",
+        "An event has members that the documentation does not name.",
+        in_events(lambda event: {"id": "evt_1", **event, "data": {**event["data"], "seed": 1}, "attempt": None}),
+    ),
+    Variant("webhook-headers", "The headers of an event are in upper case, and more.", in_messages(_enveloped)),
+    Variant(
+        "webhook-timestamp",
+        "timestamp has microseconds and the offset +00:00.",
+        in_events(lambda event: event | {"timestamp": event["timestamp"].replace("Z", "001+00:00")}),
+    ),
+    Variant(
+        "webhook-failure-without-data",
+        "The event of a failed generation has no data.",
+        in_events(lambda event: without(event, "data"), _is_failure),
+    ),
+    Variant(
+        "webhook-failure-null",
+        "The event of a failed generation has null for data, and a reason.",
+        in_events(lambda event: event | {"data": None, "error": {"code": "provider"}}, _is_failure),
+    ),
+    Variant(
+        "webhook-late", "An event comes 5 s after the end, and each retry half a second late.", Change(terms=_later)
+    ),
     Variant(
         "web-search-boolean",
         "enable_web_search may also be a boolean, as upstream.",

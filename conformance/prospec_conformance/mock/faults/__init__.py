@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import auth, errors, generation, params
+from . import auth, balance, errors, generation, lifecycle, params, rate, uploads, webhooks
 from .fault import Fault
 
 __all__ = ["FAULTS", "Fault"]
 
-_ALL = (*auth.faults(), *generation.faults(), *params.faults(), *errors.faults())
+_ALL = (
+    *auth.faults(),
+    *generation.faults(),
+    *params.faults(),
+    *errors.faults(),
+    *lifecycle.faults(),
+    *balance.faults(),
+    *rate.faults(),
+    *uploads.faults(),
+    *webhooks.faults(),
+)
 
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.id: fault for fault in _ALL})

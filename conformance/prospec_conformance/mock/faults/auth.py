@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from ..changes import Caller, Change
+from ..changes import Caller, Change, Refusal
 from .fault import Fault, fault
 
 ENDPOINTS: Mapping[str, str] = {
@@ -51,6 +52,26 @@ def _basic(caller: Caller) -> bool:
     return scheme == "basic" and not caller.keys.isdisjoint(pair)
 
 
+def _needs_another_key(model: str) -> Change:
+    def refusal(request: Any, found: Refusal | None) -> Refusal | None:
+        meant = found is None and request["model"] == model
+        return Refusal(401, f"{model} takes another key.") if meant else found
+
+    return Change(refusal=refusal)
+
+
+def _checks_key_last(endpoint: str) -> Change:
+    return Change(checks_key_last=lambda asked: asked == endpoint)
+
+
+def _under(name: str) -> Callable[[Caller], bool]:
+    return lambda caller: caller.headers.get(name.lower()) in caller.keys
+
+
+def _asked(name: str) -> Callable[[Caller], bool]:
+    return lambda caller: caller.query.get(name) in caller.keys
+
+
 def faults() -> Iterator[Fault]:
     for endpoint, name in ENDPOINTS.items():
         yield fault(
@@ -73,5 +94,40 @@ def faults() -> Iterator[Fault]:
         "A key is let in under any scheme.",
         _lets_in(lambda caller: _scheme_and_key(caller)[1] in caller.keys),
     )
-    yield fault("AUTH-04-genuine-key-refused-balance", "getBalance lets nobody in.", _keeps_out("getBalance"))
+    yield fault("AUTH-04-genuine-key-refused-balance", "getBalance lets nobody in.", _keeps_out("getBalance"), "BAL-04")
     yield fault("AUTH-04-genuine-key-refused-initiate", "initiateUpload lets nobody in.", _keeps_out("initiateUpload"))
+    yield fault(
+        "AUTH-04-genuine-key-refused-polling",
+        "getGeneration lets nobody in.",
+        _keeps_out("getGeneration"),
+    )
+    for model in ("kling-o3", "gpt-image-2"):
+        yield fault(f"AUTH-05-{model}-asks-for-another-key", f"{model} takes no key.", _needs_another_key(model))
+    yield fault(
+        "AUTH-07-no-prefix", "Keys do not begin with prsp-.", Change(issues=lambda key: key.removeprefix("prsp-"))
+    )
+    yield fault("AUTH-07-another-prefix", "Keys begin with sk-.", Change(issues=lambda key: f"sk-{key}"))
+    for endpoint, name in ENDPOINTS.items():
+        if endpoint != "getBalance":
+            yield fault(
+                f"AUTH-09-key-last-{name}",
+                f"{endpoint} checks the rest of a request before its key.",
+                _checks_key_last(endpoint),
+            )
+    for name in ("X-API-Key", "Api-Key", "X-Auth-Token"):
+        yield fault(
+            f"AUTH-10-{name.lower()}-let-in",
+            f"A key is let in as {name}.",
+            _lets_in(_under(name)),
+        )
+    yield fault(
+        "AUTH-10-cookie-let-in",
+        "A key is let in as a cookie.",
+        _lets_in(lambda caller: any(key in caller.headers.get("cookie", "") for key in caller.keys)),
+    )
+    for name in ("api_key", "token"):
+        yield fault(
+            f"AUTH-10-query-{name.replace('_', '-')}-let-in",
+            f"A key is let in as {name} in the query.",
+            _lets_in(_asked(name)),
+        )

@@ -51,7 +51,8 @@ def faults() -> Iterator[Fault]:
         "html": ("HTML", _raw("text/html", b"<!doctype html><title>Error</title><h1>Error</h1>")),
     }
     for slug, (what, edit) in bodies.items():
-        yield fault(f"ERR-01-{slug}", f"The body of an error is {what}.", in_errors(edit), "ERR-02", "ERR-03")
+        also = () if slug == "empty" else ("ERR-16",)
+        yield fault(f"ERR-01-{slug}", f"The body of an error is {what}.", in_errors(edit), "ERR-02", "ERR-03", *also)
     yield fault(
         "ERR-01-list",
         "The body of an error is a JSON list.",
@@ -65,6 +66,7 @@ def faults() -> Iterator[Fault]:
         in_errors(_raw("text/plain", b"Unauthorized"), status=401),
         "ERR-02",
         "ERR-03",
+        "ERR-16",
     )
     yield fault(
         "ERR-02-no-message",
@@ -122,3 +124,106 @@ def faults() -> Iterator[Fault]:
         "A webhook_url of another type is answered 418.",
         answered(418, breaks("type", "/webhook_url")),
     )
+    yield from _looking_like_success()
+    yield from _told_otherwise()
+
+
+def _as_200(endpoint: str, status: int) -> Change:
+    """The refusal of an endpoint, under the status of a success."""
+    return in_errors(lambda answer: replace(answer, status=200), endpoint, status)
+
+
+def _looking_like_success() -> Iterator[Fault]:
+    yield fault("ERR-09-unknown-generation-200", "A 404 comes as a 200.", _as_200("getGeneration", 404), "ERR-05")
+    yield fault("ERR-09-no-key-200", "A 401 of getBalance comes as a 200.", _as_200("getBalance", 401), *_UNLOCKED)
+    yield fault(
+        "ERR-09-error-member-200",
+        "An error of polling comes as a 200 with a member error.",
+        in_errors(
+            lambda answer: replace(answer, status=200, body={"error": {"message": "Not found."}}), "getGeneration", 404
+        ),
+        "ERR-05",
+    )
+
+
+_UNLOCKED = ("AUTH-01", "AUTH-02", "AUTH-03", "AUTH-10", "BAL-04")
+
+
+def _typed(content_type: str) -> Callable[[Answer], Answer]:
+    return lambda answer: replace(answer, headers={**answer.headers, "Content-Type": content_type})
+
+
+def _numbered(answer: Answer) -> Answer:
+    """Every error with a code of its own."""
+    answer.memory["errors"] = number = answer.memory.get("errors", 0) + 1
+    return _coded(answer, f"error_{number}")
+
+
+def _coded(answer: Answer, code: str) -> Answer:
+    return replace(answer, body=answer.body | {"code": code}) if isinstance(answer.body, dict) else answer
+
+
+_LISTED = frozenset({"model", "mode", "params", "webhook_url", "async"})
+
+
+def _unlisted(request: Any) -> list[Any]:
+    return [value for name, value in request.items() if name not in _LISTED] if isinstance(request, dict) else []
+
+
+def _breaks_on_member(request: Any, refusal: Refusal | None) -> Refusal | None:
+    return Refusal(500, "Unexpected member.") if _unlisted(request) else refusal
+
+
+def _breaks_on_flag(request: Any, refusal: Refusal | None) -> Refusal | None:
+    return Refusal(500, "Unexpected member.") if any(value is True for value in _unlisted(request)) else refusal
+
+
+def _breaks_on_valid(request: Any, refusal: Refusal | None) -> Refusal | None:
+    unlisted = refusal and refusal.keyword == "additionalProperties" and refusal.pointer.count("/") == 1
+    return replace(refusal, status=500) if refusal and unlisted else refusal
+
+
+def _told_otherwise() -> Iterator[Fault]:
+    for slug, content_type in (("text", "text/plain"), ("html", "text/html"), ("none", "")):
+        yield fault(
+            f"ERR-16-{slug}", f"An error has the content type {content_type!r}.", in_errors(_typed(content_type))
+        )
+    yield fault(
+        "ERR-16-text-404", "A 404 has the content type text/plain.", in_errors(_typed("text/plain"), status=404)
+    )
+    yield fault("ERR-17-numbered", "Every error has a code of its own.", in_errors(_numbered))
+    yield fault(
+        "ERR-17-by-endpoint",
+        "The code of a 401 is that of its endpoint.",
+        in_errors(lambda answer: _coded(answer, f"unauthorized_{answer.endpoint}"), status=401),
+    )
+    yield fault(
+        "ERR-17-unknown-generation-numbered",
+        "Every 404 of polling has a code of its own.",
+        in_errors(_numbered, "getGeneration", 404),
+    )
+    yield fault("ERR-18-member-500", "A member that is not listed is answered 500.", Change(refusal=_breaks_on_member))
+    yield fault(
+        "ERR-18-flag-500", "A member that is not listed is answered 500 if it is true.", Change(refusal=_breaks_on_flag)
+    )
+    yield fault(
+        "ERR-18-valid-500",
+        "A request that has nothing wrong but a member too many is answered 500.",
+        Change(refusal=_breaks_on_valid),
+    )
+    for status, what in ((200, "as a success"), (302, "as a redirection"), (500, "as a server error")):
+        yield fault(
+            f"ERR-19-unknown-path-{status}",
+            f"An unknown path is answered {what}.",
+            _nowhere(status),
+            *(("ERR-07",) if status >= 400 else ()),
+        )
+
+
+def _nowhere(status: int) -> Change:
+    """What a path is answered that is none of the documented."""
+
+    def answer(found: Answer) -> Answer:
+        return replace(found, status=status) if (found.endpoint, found.status) == ("", 404) else found
+
+    return Change(answer=answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any
 
 from .catalog import MODELS
@@ -60,7 +61,34 @@ def estimate(request: Mapping[str, Any]) -> Quote:
     mode = None if model is None else model.mode(request.get("mode"))
     if model is None or mode is None or model.price is None:
         return UNKNOWN
-    return _quote(model.price, mode, request["params"])
+    params = request["params"]
+    priced = _priced_by(model.id)
+    try:
+        return _remembered(model.id, mode.id, *[params.get(name, _LEFT_OUT) for name in priced])
+    except TypeError:  # a list or an object where a price asks for a value: nobody remembers these
+        return _quote(model.price, mode, {name: params[name] for name in priced if name in params})
+
+
+_LEFT_OUT = object()
+
+
+@cache
+def _priced_by(model: str) -> tuple[str, ...]:
+    """The params that a model's price depends on."""
+    price = MODELS[model].price
+    assert price
+    names = [price.quantity, price.longest_by, *(name for rate in price.rates for name, _ in rate.when)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+@lru_cache(4096, typed=True)
+def _remembered(model: str, mode: str, *values: object) -> Quote:
+    of = MODELS[model]
+    row = of.mode(mode)
+    assert of.price
+    assert row
+    given = zip(_priced_by(model), values, strict=True)
+    return _quote(of.price, row, {name: value for name, value in given if value is not _LEFT_OUT})
 
 
 def _quote(price: Price, mode: Mode, params: Mapping[str, Any]) -> Quote:
