@@ -8,10 +8,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test nightly bench codegen check lint types mock conformance dist clean
+.PHONY: help demo test nightly bench kill-matrix codegen check lint types mock conformance dist clean
 
 help: ## List the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 # The environment is made anew when what it is made of changes.
 $(READY): pyproject.toml
@@ -37,6 +37,9 @@ nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,00
 
 bench: $(READY) ## Time the mock beside Prism: make bench ARGS="--without-prism"
 	@$(BIN)/python tests/bench/mock.py --json reports/bench.json $(ARGS)
+
+kill-matrix: $(READY) ## The suite under every fault and variant of the mock, into docs/kill-matrix.md
+	@$(BIN)/prospec conformance self-test --matrix docs/kill-matrix.md $(ARGS)
 
 codegen: $(READY) ## Compile spec/ into generated/
 	@$(BIN)/prospec codegen

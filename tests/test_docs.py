@@ -54,6 +54,8 @@ def test_the_block_runs_and_shows_what_it_says(block: Block, tmp_path: Path) -> 
     else:
         # The README's mock runs until it is stopped, and its next line needs it to answer.
         script = block.text.replace(" &\n", " > mock.url &\nuntil test -s mock.url; do sleep 0.1; done\n")
+        # Commands are given for a clone's own folder; what they write goes elsewhere here.
+        (tmp_path / "docs").symlink_to(ROOT / "docs")
         command = ["bash", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -31,6 +31,8 @@ from prospec_conformance.run import Options, UnreachableError, run
 SPEC: Spec = load()
 RANDOM = ("PARAM-14", "PARAM-15", "ERR-06")
 """Requirements that the random layer proves."""
+LARGE = tuple(f"UPLOAD-{number}" for number in range(13, 19))
+"""Requirements that only large files prove."""
 SUITE = Path(prospec_conformance.__file__).parent / "suite"
 CHECKED = {
     id for path in SUITE.glob("test_*.py") for id in re.findall(r'@requirement\("([A-Z]+-[0-9]+)"\)', path.read_text())
@@ -42,7 +44,7 @@ CHECKED = {
 def judged(options: Options, *, is_mock: bool = True, **config: object) -> Iterator[Report]:
     mock = MockConfig(**config)  # type: ignore[arg-type]
     with serve(mock, SPEC) as server:
-        keys = (mock.api_key, mock.second_api_key, mock.webhook_secret)
+        keys = (mock.api_key, mock.second_api_key, mock.webhook_secret, mock.control_token)
         yield run(SPEC, Target(server.base_url, *keys, is_mock=is_mock), options, say=lambda line: None)
 
 
@@ -95,7 +97,8 @@ def test_what_is_not_judged_is_told_with_the_reason() -> None:
 @pytest.mark.parametrize("id", FAULTS)
 def test_each_fault_turns_its_requirement_and_no_other(id: str) -> None:
     fault = FAULTS[id]
-    options = Options(seed=1, examples=10 if fault.requirement in RANDOM else 0)
+    examples = 10 if fault.requirement in RANDOM else 0
+    options = Options(seed=1, examples=examples, sends_large=fault.requirement in LARGE)
     with judged(options, faults=frozenset({id})) as report:
         found = outcomes(report)
         meant = "failed" if SPEC.requirement(fault.requirement).level is Level.MUST else "warned"

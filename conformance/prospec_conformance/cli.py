@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "json"]
 Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
+Switch = Annotated[bool, Parameter(negative=())]
+
+ELSEWHERE = "https://implementation.invalid"
+"""Stands for an implementation that no URL was given of."""
 
 conformance = App(name="conformance", help="Test an implementation of the API over HTTP.", help_format="markdown")
 
@@ -42,6 +47,11 @@ def run(
     report_dir: Path | None = None,
     known_failing: Path | None = None,
     replay: str | None = None,
+    slow: Switch = False,
+    webhook_url: str | None = None,
+    webhook_port: int = 0,
+    plan: Switch = False,
+    rate_limit: int | None = None,
     fault: Repeated = (),
     variant: Repeated = (),
     format: Format = "text",
@@ -52,7 +62,8 @@ def run(
     prospec conformance run
     prospec conformance run --only AUTH,ERR --report-dir reports
     prospec conformance run --base-url http://127.0.0.1:8000 --max-spend 25
-    prospec conformance run --replay AUTH-01-8e0def38
+    prospec conformance run --plan --max-spend 25
+    prospec conformance run --replay AUTH-01-e9c022cf
     ```
 
     Exit codes: 0 clean, 1 a MUST is broken, 2 usage, 3 unreachable or nothing was judged, 4 the suite broke.
@@ -80,6 +91,17 @@ def run(
     replay
         Judge one finding of a report again, by its id, and nothing else. With --report-dir the seed is that report's,
         and nothing is written.
+    slow
+        Wait for real time where a check needs it, such as the 30 s before a webhook is sent again.
+    webhook_url
+        A public URL that leads to --webhook-port of this machine, for webhooks. Loopback needs none.
+    webhook_port
+        The port of 127.0.0.1 that webhooks are taken at; a free one unless given.
+    plan
+        Send nothing, and need no key: print how many requests such a run of another implementation would send, how many
+        of them cost money, how much at most, and how long they take.
+    rate_limit
+        Requests a minute that --plan reckons with; the documented 60 unless given.
     fault
         A fault of the embedded mock, to see the suite find it. May be given several times.
     variant
@@ -106,6 +128,9 @@ def run(
             max_spend_usd=_usd(max_spend),
             examples=examples,
             seed=seed,
+            is_slow=slow,
+            webhook_url=webhook_url,
+            webhook_port=webhook_port,
             confirms=True,
         )
         if examples < 0:
@@ -114,7 +139,21 @@ def run(
         if url and (fault or variant):
             raise ValueError("--fault and --variant belong to the embedded mock: leave --base-url out")
         if url:
-            _check_url(url)
+            _check_url("--base-url", url)
+        if webhook_url is not None:
+            _check_url("--webhook-url", webhook_url)
+            if not webhook_port:
+                raise ValueError("--webhook-url needs --webhook-port: the port of this machine that it leads to")
+        if not 0 <= webhook_port <= 65535:
+            raise ValueError("--webhook-port takes 0 to 65535")
+        if plan:
+            if fault or variant or replay or known_failing or report_dir:
+                raise ValueError(
+                    "--plan judges nothing: leave out --fault, --variant, --replay and what is for reports"
+                )
+            return _plan(spec, options, url or None, rate_limit, format)
+        if rate_limit is not None:
+            raise ValueError("--rate-limit belongs to --plan: a run follows the limit that it meets")
         if known_failing is not None:
             options = dataclasses.replace(options, known=known.read(known_failing, spec))
         if replay is not None:
@@ -124,6 +163,9 @@ def run(
             return _judge(spec, target, options, report_dir, format)
     except ValueError as error:
         say(str(error), "red")
+        return USAGE
+    except OSError as error:
+        say(f"cannot listen on 127.0.0.1 port {webhook_port}: {error.strerror or error}", "red")
         return USAGE
 
 
@@ -196,6 +238,83 @@ def receiver(*, url: str, report_dir: Path | None = None, timeout_s: float = 10.
     return code
 
 
+@conformance.command
+def self_test(
+    *,
+    jobs: int | None = None,
+    only: str | None = None,
+    examples: int | None = None,
+    matrix: Path | None = None,
+    format: Format = "text",
+) -> int:
+    """Test the suite: run it under every fault and every variant of the embedded mock.
+
+    ```
+    prospec conformance self-test
+    prospec conformance self-test --only AUTH,ERR --jobs 4
+    ```
+
+    Each fault has to turn the requirement that it breaks, and no unrelated one; under a variant nothing may fail.
+    Requirements that no fault breaks are named as unproven.
+
+    Exit codes: 0 all is found, 1 something is not, 2 usage, 3 interrupted.
+
+    Parameters
+    ----------
+    jobs
+        Runs at a time; as many as there are processors unless given.
+    only
+        Areas, separated by commas: the faults that break a requirement of theirs, and no variant.
+    examples
+        Random requests a mode in every run; unless given, 10 where they are needed to find a fault, else none.
+    matrix
+        A Markdown file that shows every fault with what came of it.
+    format
+        text for people, json for programs.
+    """
+    from prospec.loader import SpecError, load
+
+    from . import selftest
+    from .run import interrupted_by_sigterm
+
+    try:
+        spec = load(trusted=True)
+        areas = _chosen(only, {requirement.area for requirement in spec.requirements}, "area")
+        if matrix is not None and areas is not None:
+            raise ValueError("--matrix shows all areas: leave --only out")
+        if jobs is not None and jobs < 1:
+            raise ValueError("--jobs takes 1 or more")
+        if examples is not None and examples < 0:
+            raise ValueError("--examples takes 0 or more")
+    except (SpecError, ValueError) as error:
+        say(str(error), "red")
+        return USAGE
+    ids = selftest.chosen(spec, areas)
+    ticker = Ticker()
+    count = iter(range(1, sys.maxsize))
+    say(f"{len(ids)} runs of the suite")
+    try:
+        with interrupted_by_sigterm():
+            proofs = selftest.prove_all(
+                ids,
+                jobs=jobs or os.cpu_count() or 1,
+                examples=examples,
+                on_proof=lambda proof: ticker.tick(f"{next(count)} of {len(ids)} runs, after {proof.id}"),
+            )
+    finally:
+        ticker.done()
+    if matrix is not None:
+        try:
+            selftest.write(selftest.as_markdown(spec, proofs), matrix)
+        except OSError as error:
+            say(f"{matrix}: cannot be written: {error.strerror}", "red")
+            return USAGE
+    print(selftest.as_json(spec, proofs, areas) if format == "json" else selftest.as_text(spec, proofs, areas))
+    code = FINDINGS if any(proof.problems for proof in proofs.values()) else OK
+    say(selftest.conclusion(proofs), "green" if code == OK else "red")
+    return code
+
+
 @conformance.command(name="list")
 def list_(*, only: str | None = None, format: Format = "text") -> int:
     """Show every requirement: id, level, statement, source, cost, what it needs, what proves it.
@@ -252,7 +371,7 @@ def mock(
     webhook_host: Repeated = (),
     fault: Repeated = (),
     variant: Repeated = (),
-    list_faults: Annotated[bool, Parameter(negative=())] = False,
+    list_faults: Switch = False,
 ) -> int:
     """Serve the reference implementation. What its help says first stands in prospec.cli, which loads nothing else.
 
@@ -367,18 +486,47 @@ def _target(url: str | None, spec: Spec, faults: tuple[str, ...], variants: tupl
     config = MockConfig(
         rate_limit=spec.service.requests_per_minute, faults=frozenset(faults), variants=frozenset(variants)
     )
-    with serve(config, spec) as server:
+    with serve(config, spec) as server, _quiet("prospec_conformance.mock"):
         keys = (config.api_key, config.second_api_key, config.webhook_secret, config.control_token)
         yield Target(server.base_url, *keys, is_mock=True)
 
 
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """What the embedded mock warns of is what the suite has it do."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _plan(spec: Spec, options: Options, url: str | None, rate_limit: int | None, format: Format) -> int:
+    """Print what a run would send. Raises ValueError."""
+    from . import plan
+    from .implementation import Target
+
+    per_minute = spec.service.requests_per_minute if rate_limit is None else rate_limit
+    if per_minute < 1:
+        raise ValueError("--rate-limit takes 1 or more")
+    # The key is not used, so there need be none; which others there are tells what would be judged.
+    target = Target(url or ELSEWHERE, **{"api_key": "", **_local_keys()})
+    found = plan.plans(spec, options, target, per_minute)
+    print(plan.as_json(found) if format == "json" else plan.as_text(found))
+    return OK
+
+
 def _judge(spec: Spec, target: Target, options: Options, report_dir: Path | None, format: Format) -> int:
     from . import report as reports
+    from .redaction import Redaction
     from .run import UnreachableError, run, write
 
     ticker = Ticker()
     count = iter(range(1, sys.maxsize))
-    say(f"judging {'the embedded mock' if target.is_mock else target.base_url}")
+    shown = "the embedded mock" if target.is_mock else Redaction(target.secrets)(target.base_url)
+    say(f"judging {shown}")
     try:
         report = run(
             spec,
@@ -405,9 +553,9 @@ def _judge(spec: Spec, target: Target, options: Options, report_dir: Path | None
     return code
 
 
-def _check_url(url: str) -> None:
+def _check_url(flag: str, url: str) -> None:
     """Raises ValueError for what is no plain http URL. A password in it is refused: it would be in every report."""
-    wrong = ValueError(f"--base-url {plain(url.rpartition('@')[2])!r} is no http URL")
+    wrong = ValueError(f"{flag} {plain(url.rpartition('@')[2])!r} is no http URL")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -416,7 +564,7 @@ def _check_url(url: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise wrong
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("--base-url takes a scheme, a host, a port and a path: no user, no query, no fragment")
+        raise ValueError(f"{flag} takes a scheme, a host, a port and a path: no user, no query, no fragment")
 
 
 def _exit_code(report: Report) -> int:

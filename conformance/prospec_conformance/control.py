@@ -5,6 +5,7 @@ Here live no checks. What the mock makes of it is in mock/control.py and mock/ou
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -38,9 +39,9 @@ class Control:
         """Moves its clock; its time then. Whatever is due on the way has happened when this returns."""
         return float(self._ask("POST", "/clock", {"advance_s": seconds})["now_s"])
 
-    def started(self) -> int:
-        """How many generations it has begun, whatever became of them."""
-        return sum(self._ask("GET", "/state")["generations"].values())
+    def generations(self) -> Counter[str]:
+        """How many it has begun, by status."""
+        return Counter(self._ask("GET", "/state")["generations"])
 
     def balance(self, account: str) -> Decimal:
         """`account` is first or second."""

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from prospec.example import request, smallest_params
 from prospec.ir import Mode, Model
 
-from .implementation import Exchange, Implementation, NoAnswerError
-from .money import amount, is_paid
+from .implementation import Exchange, Implementation, NoAnswerError, Target
+from .money import is_paid
 from .outcome import Inconclusive
-from .spend import SpendingRefusedError
+from .spend import SpendingRefusedError, amount
 
 Switch = Literal["query", "body", "both", "neither", "query over body", "body over query"]
 """Where a request says that it is asynchronous; the last two say in the other place that it is not."""
@@ -34,7 +34,7 @@ MISSES = 3
 POLLS_AFTER_END = 2
 LAG_S = 30.0
 """How late an account may tell what was spent, before it counts as not having told."""
-ARRIVAL_S = 30.0
+ARRIVAL_S = 10.0
 """How long a request takes to get to a mock on this machine, at the most."""
 EDGE_S = 60.0
 """How far from the end of a lifetime one looks: from which moment it counts is open by some seconds."""
@@ -48,6 +48,7 @@ LASTING: Mapping[str, str] = {
 FAILING: Mapping[str, str] = {"query": "fail slow=1", "neither": "fail"}
 """The same for what is to fail."""
 LONGEST_ID = 200
+LONGEST_URL = 2000
 ENDS = ("completed", "failed")
 
 _Kept = TypeVar("_Kept")
@@ -101,7 +102,15 @@ class Observed:
             return Decimal(0)
         if self.end is None:
             return None
-        return Decimal(0) if self.end.member("status") == "failed" else amount(self.end.member("cost_usd"))
+        if self.end.member("status") == "failed":
+            return Decimal(0)
+        cost = amount(self.end.member("cost_usd"))
+        return None if cost is None or cost < 0 else cost
+
+
+def observed(started: Exchange) -> Observed:
+    """The generation that an answer began, without the times of its request."""
+    return Observed(started.sent, "query", started, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +180,10 @@ class Expired:
     """A generation shortly before and shortly after its output was 7 days old."""
 
     observed: Observed
+    fresh: Exchange
     early: Exchange
     late: Exchange
-    """Of its output."""
+    """The output at once, shortly before and shortly after."""
     polled: Exchange
     """After the 7 days."""
 
@@ -251,10 +261,11 @@ class Generations:
 
     def pass_time(self, seconds: float) -> None:
         """On a mock the clock is moved, anywhere else it is waited."""
-        if self._implementation.control is not None:
-            self._implementation.control.advance(seconds)
-        else:
-            time.sleep(seconds)
+        self._implementation.pass_time(seconds)
+
+    def let_settle(self) -> None:
+        """Until the account must tell whatever was spent."""
+        self.pass_time(LAG_S)
 
     def completed(self) -> Observed:
         """An asynchronous generation that has completed, the same for every check. Raises Inconclusive if it failed."""
@@ -341,7 +352,7 @@ class Generations:
                 missing[switch] = error
         settled = after = implementation.balance()
         if not _has_settled(made.values(), before, after):
-            self.pass_time(LAG_S)
+            self.let_settle()
             settled = implementation.balance()
         if second is not None:
             others.append(implementation.send("GET", "/v1/balance", headers=second))
@@ -356,7 +367,7 @@ class Generations:
     def _failed(self, switch: Switch) -> Failed:
         before = self._implementation.balance()
         observed = self.start(switch=switch, outcome=FAILING[switch])
-        self.pass_time(LAG_S)
+        self.let_settle()
         unasked = self._implementation.balance()
         with suppress(Inconclusive):
             self.finish(observed)
@@ -368,11 +379,15 @@ class Generations:
         control = self._implementation.control
         assert control is not None
         before = self._implementation.balance()
-        already = control.started()
+        already = control.generations()
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(self.start, switch="neither", outcome=f"slow={lasts_s}")
             deadline = time.monotonic() + ARRIVAL_S
-            while not waiting.done() and control.started() == already and time.monotonic() < deadline:
+            while not waiting.done() and time.monotonic() < deadline:
+                now = control.generations()
+                # Generations of one id count once, so that their number says too little.
+                if now.total() > already.total() or now["queued"] > already["queued"]:
+                    break
                 time.sleep(0.002)
             asked_s = control.now_s()
             control.advance(lasts_s + LAG_S)
@@ -384,14 +399,23 @@ class Generations:
         assert control is not None
         observed = self.start()
         end = self.finish(observed)
-        url, started_s, ended_s = end.member("output_url"), date_s(observed.started), control.now_s()
-        if not isinstance(url, str) or started_s is None:
-            raise Inconclusive("the answers do not say when the generation began, or where its output is")
+        url, started_s, ended_s = output_url(end), date_s(observed.started), control.now_s()
+        if started_s is None:
+            raise Inconclusive("the answer has no Date to tell when the generation began")
+        fresh = self._implementation.download(url)
         lifetime_s = self._implementation.ledger.spec.service.output_lifetime_s
-        control.advance(started_s + lifetime_s - EDGE_S - ended_s)
+        control.advance(started_s + lifetime_s - EDGE_S - control.now_s())
         early = self._implementation.download(url)
         control.advance(ended_s + lifetime_s + EDGE_S - control.now_s())
-        return Expired(observed, early, self._implementation.download(url), self.poll(observed))
+        return Expired(observed, fresh, early, self._implementation.download(url), self.poll(observed))
+
+
+def output_url(exchange: Exchange) -> str:
+    """Where the output of a completed generation is. Raises Inconclusive where that is no URL."""
+    url = exchange.member("output_url")
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        raise Inconclusive("output_url is no URL")
+    return url
 
 
 def date_s(exchange: Exchange) -> float | None:
@@ -408,3 +432,31 @@ def _has_settled(made: Iterable[Observed], before: Exchange, after: Exchange) ->
     with suppress(Inconclusive):
         return None not in costs and is_paid(before, after, filter(None, costs))
     return False
+
+
+def path_within(target: Target, url: object) -> str | None:
+    """Path and query of a URL below the base URL; None for any other. Whoever sends it, sends it to the base URL."""
+    parts, base = url_parts(url), url_parts(target.base_url)
+    if parts is None or base is None:
+        return None
+    prefix = base.path.rstrip("/")
+    if _origin(parts) != _origin(base) or not parts.path.startswith(f"{prefix}/"):
+        return None
+    path = parts.path.removeprefix(prefix)
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+def url_parts(url: object) -> Any:
+    """The parts of a URL of printable ASCII; None for anything else."""
+    if not isinstance(url, str) or len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return parts
+
+
+def _origin(parts: Any) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

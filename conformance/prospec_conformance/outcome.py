@@ -6,6 +6,8 @@ Here live no I/O and no checks.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Literal
@@ -53,6 +55,16 @@ class Verdict:
     @property
     def where(self) -> str:
         return " ".join(part for part in (self.model, self.mode, self.field) if part)
+
+    @property
+    def id(self) -> str:
+        return finding_id(self.requirement, self.model, self.mode, self.field)
+
+
+def finding_id(requirement: str, model: str | None, mode: str | None, field: str | None) -> str:
+    """What a judgement is called, the same in every run: PARAM-05-1f3b92aa."""
+    place = json.dumps([requirement, model, mode, field])
+    return f"{requirement}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,12 @@ def plants(spec: Spec, param: Param) -> Iterator[Plant]:
             assert_never(param.type)
 
 
+def one_of_each(spec: Spec, param: Param) -> list[Plant]:
+    """A fault of each rule of a row, that of the type first: whoever knows the row refuses it."""
+    first = {plant.code: plant for plant in reversed(list(plants(spec, param))) if plant.value is not None}
+    return sorted(first.values(), key=lambda plant: plant.code != "type")
+
+
 def _types(param: Param, *values: Any) -> Iterator[Plant]:
     for value in values:
         yield Plant(param, "type", value)
@@ -103,7 +109,8 @@ def _strangers(spec: Spec, param: Param, of: tuple[str, ...]) -> list[str]:
     """Strings that the list does not hold: nonsense, another case, and what sibling rows take.
 
     Siblings are rows of that name, and rows of another name that have a value in common. Those that share
-    values come first: theirs are the likeliest to slip through.
+    values come first: theirs are the likeliest to slip through. The empty string is one that reads like nothing at
+    all, and GIF the format of pictures that no list has.
     """
     lists = {
         other.type.of
@@ -119,7 +126,8 @@ def _strangers(spec: Spec, param: Param, of: tuple[str, ...]) -> list[str]:
     seconds = [int(value[:-1]) for value in of if value[:-1].isdigit() and value.endswith("s")]
     skipped = range(min(seconds, default=0), max(seconds, default=0))
     between = [value for value in (f"{second}s" for second in skipped) if value not in of][:1]
-    return ["no-such-value", f"{of[0]}\n", *cut, *between, *cased[:1], *strangers[:3]]
+    pictures = ["gif"] if "png" in of and "gif" not in of else []
+    return ["no-such-value", "", f"{of[0]}\n", *pictures, *cut, *between, *cased[:1], *strangers[:3]]
 
 
 def _no_media(media: str) -> list[str]:
@@ -133,6 +141,7 @@ def _sizes(param: Param, size: Size) -> Iterator[Plant]:
     side = max(step, (low + high) // 2 // step * step)
     yield from _types(param, 5, True, [side, side])
     yield Plant(param, "enum", "no_such_size")
+    yield Plant(param, "enum", "")
     yield Plant(param, "enum", f"{side}x{side}")
     yield Plant(param, "required", {"width": side}, "/height")
     yield Plant(param, "required", {"height": side}, "/width")

@@ -5,7 +5,7 @@ Loaded by `run` alone; it is no entry point, so no other pytest run ever sees it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -13,11 +13,17 @@ from typing import Any
 import pytest
 from prospec.example import request, smallest_params
 from prospec.ir import Level, Mode, Model, Param, Spec
+from prospec.schema import pairs
 
+from .control import Control
+from .generations import Generations
+from .hooks import Hooks
 from .implementation import Implementation, NoAnswerError
-from .outcome import Inconclusive, Outcome, Verdict, Violation
-from .probe import Probe, Row, documented_modes, documented_rows
+from .outcome import Inconclusive, Outcome, Verdict, Violation, finding_id
+from .probe import Probe, Row, documented_modes, documented_rows, guessed_rows
+from .receiver import Receiver
 from .spend import SpendingRefusedError, estimate_usd
+from .uploads import Uploads
 
 UNREACHABLE_AFTER = 3
 """Requests without an answer, or never let through by the rate limit, one after the other, that end the run."""
@@ -41,25 +47,64 @@ class Run:
     checked: set[str] = field(default_factory=set)
     """The requirements that the suite has a check for, judged in this run or not."""
     probes: dict[tuple[str, str], Probe] = field(default_factory=dict)
+    receiver: Receiver | None = None
+    """None where the implementation could not reach one."""
+    is_slow: bool = False
+    """Whether the user lets checks wait for real time."""
+    sends_large: bool = True
+    """Whether files as large as allowed, and larger, are sent: 200 MB in all."""
+    findings: frozenset[str] | None = None
+    """The judgements that are to be made again, by their ids; None for all there are."""
+    looking_back: set[str] = field(default_factory=set)
+    """The requirements that are judged by looking back on the whole run."""
 
     def probe(self, model: Model, mode: Mode) -> Probe:
         """The one probe of a mode."""
         return self.probes.setdefault((model.id, mode.id), Probe(self.implementation, self.spec, model, mode))
+
+    @property
+    def control(self) -> Control | None:
+        return self.implementation.control
+
+    def wants(self, need: str) -> str | None:
+        """What is missing of a capability that a requirement needs; None where it is there."""
+        target = self.implementation.target
+        match need:
+            case "second-account":
+                return None if target.second_api_key else "the key of another account, PROSPOLABS_SECOND_API_KEY"
+            case "webhook-secret":
+                return None if target.webhook_secret else "the webhook secret, PROSPOLABS_WEBHOOK_SECRET"
+            case "webhook-receiver":
+                return None if self.receiver else "a public URL of this machine, --webhook-url"
+            case "clock" | "control":
+                return None if self.control else "a mock of ours that is steered, PROSPEC_MOCK_TOKEN"
+            case "slow":
+                return None if self.control or self.is_slow else "real time, --slow"
+            case _:
+                raise ValueError(f"no capability {need!r}")
 
     def chosen(self, model: Model) -> bool:
         return self.models is None or model.id in self.models
 
     def modes(self) -> list[tuple[Model, Mode]]:
         """The documented modes that were asked for, the cheapest models first, so that a small ceiling goes far."""
-        return [(model, mode) for model, mode in _by_price(self.spec) if self.chosen(model)]
+        return [
+            (model, mode) for model, mode in _by_price(self.spec, documented_modes(self.spec)) if self.chosen(model)
+        ]
+
+    def pairs(self) -> list[tuple[Model, Mode]]:
+        """Likewise, and after them the modes that the provider does not name."""
+        documented = self.modes()
+        others = [pair for pair in pairs(self.spec) if pair not in documented and self.chosen(pair[0])]
+        return documented + _by_price(self.spec, others)
 
 
-def _by_price(spec: Spec) -> list[tuple[Model, Mode]]:
+def _by_price(spec: Spec, modes: Iterable[tuple[Model, Mode]]) -> list[tuple[Model, Mode]]:
     def cost(pair: tuple[Model, Mode]) -> Decimal:
         model, mode = pair
         return estimate_usd(spec, request(model, mode, smallest_params(mode)))
 
-    return sorted(documented_modes(spec), key=cost)
+    return sorted(modes, key=cost)
 
 
 def requirement(id: str) -> pytest.MarkDecorator:
@@ -68,7 +113,8 @@ def requirement(id: str) -> pytest.MarkDecorator:
 
 
 def rows(choose: Callable[[Param], bool]) -> pytest.MarkDecorator:
-    """The test runs once for each documented row that `choose` picks."""
+    """The test runs once for each row that `choose` picks: the documented ones, and late in the run those that are
+    inferred or assumed, unless no examples are asked for."""
     return pytest.mark.rows.with_args(choose)
 
 
@@ -97,13 +143,16 @@ class Plugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         for name in ("requirement(id)", "rows(choose)", "modes(choose)", "fields(*names)", "last"):
             config.addinivalue_line("markers", name)
+        # pytest's own account of what a fixture raised reads the whole module again: 0.05 s each.
+        config.option.tbstyle = "native"
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         marks = {mark.name: mark for mark in metafunc.definition.iter_markers()}
         if "rows" in marks:
             (choose,) = marks["rows"].args
-            order = {(model.id, mode.id): number for number, (model, mode) in enumerate(self.run.modes())}
-            chosen = [row for row in documented_rows(self.run.spec) if (row.model.id, row.mode.id) in order]
+            order = {(model.id, mode.id): number for number, (model, mode) in enumerate(self.run.pairs())}
+            known = [*documented_rows(self.run.spec), *(guessed_rows(self.run.spec) if self.run.examples else ())]
+            chosen = [row for row in known if (row.model.id, row.mode.id) in order]
             chosen = [row for row in chosen if choose(row.param)]
             chosen.sort(key=lambda row: order[row.model.id, row.mode.id])
             metafunc.parametrize("row", chosen, ids=[f"{r.model.id}/{r.mode.id}/{r.param.name}" for r in chosen])
@@ -118,7 +167,10 @@ class Plugin:
         self.run.checked |= {_id(item) for item in items}
         wanted = [item for item in items if self.run.areas is None or _id(item).partition("-")[0] in self.run.areas]
         wanted = [item for item in wanted if "NOTSET" not in item.name]
-        items[:] = sorted(wanted, key=lambda item: item.get_closest_marker("last") is not None)
+        self.run.looking_back |= {_id(item) for item in wanted if _looks_back(item)}
+        if self.run.findings is not None:
+            wanted = [item for item in wanted if finding_id(_id(item), *_where(item)) in self.run.findings]
+        items[:] = sorted(wanted, key=lambda item: (_looks_back(item), _is_guess(item)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -129,6 +181,11 @@ class Plugin:
             self._judge(item, error)
         else:
             self._judge(item, None)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        for need in self.run.spec.requirement(_id(item)).needs:
+            if missing := self.run.wants(need):
+                raise Inconclusive(f"needs {need}: {missing}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -181,6 +238,34 @@ class Plugin:
         """The run itself, for tests that choose their own models."""
         return self.run
 
+    @pytest.fixture(scope="session")
+    def generations(self) -> Generations:
+        model, mode = self.run.modes()[0]
+        return Generations(self.run.implementation, model, mode)
+
+    @pytest.fixture(scope="session")
+    def uploads(self) -> Uploads:
+        run = self.run
+        return Uploads(run.implementation, run.spec, run.modes(), sends_large=run.sends_large)
+
+    @pytest.fixture(scope="session")
+    def receiver(self) -> Receiver:
+        """For tests of requirements that need one: there it is never None."""
+        assert self.run.receiver is not None
+        return self.run.receiver
+
+    @pytest.fixture(scope="session")
+    def hooks(self, generations: Generations, receiver: Receiver, spec: Spec) -> Generator[Hooks, None, None]:
+        hooks = Hooks(self.run.implementation, generations, receiver, spec.service.webhook.retry_after_s)
+        yield hooks
+        hooks.close()
+
+    @pytest.fixture(scope="session")
+    def control(self) -> Control:
+        """For tests of requirements that need it: there it is never None."""
+        assert self.run.control is not None
+        return self.run.control
+
     @pytest.fixture
     def probe(self, request: pytest.FixtureRequest) -> Probe:
         """The probe of the row's or pair's mode."""
@@ -196,6 +281,16 @@ def _id(item: pytest.Item) -> str:
     if mark is None:
         raise pytest.UsageError(f"{item.nodeid} names no requirement")
     return str(mark.args[0])
+
+
+def _looks_back(item: pytest.Item) -> bool:
+    return item.get_closest_marker("last") is not None
+
+
+def _is_guess(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    row = None if callspec is None else callspec.params.get("row")
+    return row is not None and row.is_guess
 
 
 def _where(item: pytest.Item) -> tuple[str | None, str | None, str | None]:

@@ -7,7 +7,7 @@ that was accepted. Each request is sent once and its answer kept, whoever asks f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,9 @@ from prospec.schema import pairs
 
 from .implementation import Exchange, Implementation, NoAnswerError
 from .outcome import Inconclusive, Violation
-from .plants import ABSENT, Plant, covering, edges, plants
+from .plants import ABSENT, Plant, covering, edges, one_of_each, plants
 from .samples import SAMPLES
-from .spend import SpendingRefusedError
+from .spend import WRONGLY_ACCEPTED, SpendingRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Row:
     model: Model
     mode: Mode
     param: Param
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether the row is inferred or assumed."""
+        return self.param.evidence is not Evidence.DOCUMENTED
 
     def level(self, keyword: str) -> Level:
         """How much a broken rule of this row weighs: a MUST is documented, and no gap leaves it open."""
@@ -42,6 +47,15 @@ def documented_rows(spec: Spec) -> Iterator[Row]:
         for param in mode.params:
             if param.evidence is Evidence.DOCUMENTED:
                 yield Row(model, mode, param)
+
+
+def guessed_rows(spec: Spec) -> Iterator[Row]:
+    """Every row that the provider does not show, of documented modes and of others."""
+    for model, mode in pairs(spec):
+        for param in mode.params:
+            row = Row(model, mode, param)
+            if row.is_guess:
+                yield row
 
 
 def documented_modes(spec: Spec) -> Iterator[tuple[Model, Mode]]:
@@ -58,6 +72,11 @@ class Answers:
     given: list[tuple[Plant, Exchange]] = field(default_factory=list)
     ended_by: Exception | None = None
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether any of them was."""
+        return any(exchange.refused for _, exchange in self.given)
+
 
 class Probe:
     """What one mode answers."""
@@ -68,14 +87,19 @@ class Probe:
         self.model = model
         self.mode = mode
         self.rows = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
+        self.guessed = [param for param in mode.params if param.evidence is not Evidence.DOCUMENTED]
         self.control_params = smallest_params(mode)
         self._control: Exchange | Exception | None = None
         self.smallest: Exchange | None = None
         self._uploaded = False
         self.refused_together: list[Exchange] = []
         """Requests that combined edges, and were refused."""
+        self._let_pass = 0
+        """Faults of guessed rows that were accepted."""
         self._refusals: dict[str, Answers] = {}
         self._taken: dict[tuple[str, str], Exchange] = {}
+        self._covered: set[bool] = set()
+        """Whether the shown rows, and the guessed ones, were tried together."""
 
     @property
     def level(self) -> Level:
@@ -155,20 +179,33 @@ class Probe:
         return exchange
 
     def refusals(self, param: Param) -> Answers:
-        """Every fault of a row, and the answer to it. Each request differs from the control in that fault alone."""
+        """Every fault of a row, and the answer to it. Each request differs from the control in that fault alone.
+
+        Of a row that is a guess one fault of each rule, and no more once the first is accepted.
+        """
         if param.name not in self._refusals:
-            if self.implementation.ledger.may_spend:
+            row = Row(self.model, self.mode, param)
+            if row.is_guess or self.implementation.ledger.may_spend:
                 self.accepted_control()
             answers = self._refusals[param.name] = Answers()
             try:
-                for plant in plants(self.spec, param):
-                    certain = Row(self.model, self.mode, param).level(plant.code) is Level.MUST
+                for plant in one_of_each(self.spec, param) if row.is_guess else plants(self.spec, param):
+                    certain = row.level(plant.code) is Level.MUST
                     if certain or self.implementation.ledger.may_spend:
-                        answers.given.append((plant, self.refuse(plant.into(self.control_params), certain=certain)))
-            except (SpendingRefusedError, NoAnswerError) as error:
+                        self._plant(row, plant, answers, certain=certain)
+                    if row.is_guess and not answers.was_refused:
+                        break
+            except (SpendingRefusedError, NoAnswerError, Inconclusive) as error:
                 # What was answered before the money or the connection ended still counts.
                 answers.ended_by = error
         return self._refusals[param.name]
+
+    def _plant(self, row: Row, plant: Plant, answers: Answers, *, certain: bool) -> None:
+        if row.is_guess and self._let_pass >= WRONGLY_ACCEPTED:
+            raise Inconclusive(f"{WRONGLY_ACCEPTED} faults of guessed rows were accepted; no more are sent")
+        exchange = self.refuse(plant.into(self.control_params), certain=certain)
+        answers.given.append((plant, exchange))
+        self._let_pass += row.is_guess and exchange.accepted
 
     def refuse(self, params: dict[str, Any], *, certain: bool = True) -> Exchange:
         """The answer to params that should be refused; where that is not certain, they may rightly cost money."""
@@ -180,20 +217,29 @@ class Probe:
         Values of several rows share a request. Where such a request is refused, each of its values is sent by itself.
         """
         self.accepted_control()
-        if not self._taken:
-            self._cover()
+        is_guess = Row(self.model, self.mode, param).is_guess
+        if is_guess not in self._covered:
+            self._covered.add(is_guess)
+            self._cover(self.guessed if is_guess else self.drawable)
         key = (param.name, json.dumps(value))
         if key not in self._taken:
             self._taken[key] = self.accept({**self.control_params, param.name: value})
         return self._taken[key]
 
-    def _cover(self) -> None:
-        settled = [param for param in self.drawable if not param.gap_of("param")]
+    def refuses_anything(self) -> bool:
+        """Whether something that is wrong was refused in this mode. It is asked for where nothing was sent yet."""
+        if not self._refusals:
+            rows = self.rows or list(self.mode.params)
+            self.refusals(rows[0])
+        return any(answers.was_refused for answers in self._refusals.values())
+
+    def _cover(self, rows: list[Param]) -> None:
+        settled = [param for param in rows if not param.gap_of("param")]
         for values in covering(settled):
             exchange = self.accept({**self.control_params, **values})
             if exchange.accepted:
                 self._taken |= {(name, json.dumps(value)): exchange for name, value in values.items()}
-            elif exchange.refused:
+            elif exchange.refused and rows is not self.guessed:
                 self.refused_together.append(exchange)
 
     def accept(self, params: dict[str, Any]) -> Exchange:
@@ -211,6 +257,9 @@ class Probe:
 def judge_refusals(probe: Probe, row: Row, judged: Callable[[Plant], bool]) -> None:
     """Every fault that is judged must have been refused. Raises Violation, Inconclusive, or what ended the probing."""
     answers = probe.refusals(row.param)
+    if row.is_guess and answers.given and not answers.was_refused:
+        settle_inconclusive(answers.given[0][1])
+        raise Inconclusive("none of its faults was refused, so the row may not be known here")
     given = [(plant, exchange) for plant, exchange in answers.given if judged(plant)]
     broken = [(plant, exchange) for plant, exchange in given if not exchange.refused and not inconclusive(exchange)]
     if broken:
@@ -229,6 +278,8 @@ def judge_refusals(probe: Probe, row: Row, judged: Callable[[Plant], bool]) -> N
 
 def judge_values(probe: Probe, row: Row, keyword: str) -> None:
     """Every edge of a row must be accepted. Raises Violation or Inconclusive."""
+    if not probe.refuses_anything():
+        raise Inconclusive("nothing that is wrong was refused in this mode, so it says nothing that this is accepted")
     answers = [(value, probe.takes(row.param, value)) for value in edges(row.param)]
     refused = [(value, exchange) for value, exchange in answers if not exchange.accepted and not inconclusive(exchange)]
     if refused:
@@ -243,9 +294,9 @@ def inconclusive(exchange: Exchange) -> bool:
     return exchange.status in (401, 403, 408, 429) or exchange.status > 500
 
 
-def settle_inconclusive(exchange: Exchange) -> None:
-    """Raises Inconclusive for an answer that says nothing about the request."""
-    if inconclusive(exchange):
+def settle_inconclusive(exchange: Exchange, but: Container[int] = ()) -> None:
+    """Raises Inconclusive for an answer that says nothing about the request, save those statuses."""
+    if inconclusive(exchange) and exchange.status not in but:
         raise Inconclusive(f"answered {exchange.status}, which says nothing about the request")
 
 

@@ -49,8 +49,8 @@ from .webhooks import Webhooks, event
 if TYPE_CHECKING:
     from .store import Store
 
-UNPUBLISHED_COST = Decimal("0.40")
-"""What a generation without a published price costs here: the documentation's sample of one does."""
+UNPUBLISHED_COST = Decimal("0.10")
+"""What a generation without a published price costs here."""
 TRANSPORT = "prospec.transport"
 """Where the server puts the connection of a request, within its scope, for an answer that is none."""
 RENDERED = 32

@@ -290,6 +290,11 @@ def is_error(answer: Answer) -> bool:
     return answer.status >= 400
 
 
+def with_status(status: int) -> Callable[[Answer], Answer]:
+    """Gives an answer another status."""
+    return lambda answer: replace(answer, status=status)
+
+
 def in_errors(edit: Callable[[Answer], Answer], endpoint: str = "", status: int = 0) -> Change:
     """Rewrites the error answers of that endpoint and status, or of any."""
 

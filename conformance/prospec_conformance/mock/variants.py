@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ from .changes import (
     in_events,
     in_generations,
     in_messages,
+    in_params,
     in_request,
     in_rows,
     is_error,
@@ -73,11 +75,20 @@ def _whole_numbers(found: Schema) -> None:
         found["type"] = "integer"
 
 
-def _reset_as_epoch(answer: Answer) -> Answer:
-    name = "X-RateLimit-Reset"
-    if name not in answer.headers:
-        return answer
-    return replace(answer, headers={**answer.headers, name: str(int(answer.at) + int(answer.headers[name]))})
+def _reset_as(spelt: Callable[[int], str]) -> Change:
+    """Spells the moment at which the limit renews, given in seconds since the epoch."""
+
+    def answer(found: Answer) -> Answer:
+        name = "X-RateLimit-Reset"
+        seconds = found.headers.get(name, "")
+        if not seconds.isdigit() or len(seconds) > 4:  # another change has spelt it
+            return found
+        return replace(found, headers={**found.headers, name: spelt(int(found.at) + int(seconds))})
+
+    return Change(answer=answer)
+
+
+RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
 def _spaced(answer: Answer) -> Answer:
@@ -93,6 +104,19 @@ def _accepted(answer: Answer) -> Answer:
 
 def _problem_list(body: dict[str, Any]) -> dict[str, Any]:
     return {"detail": [{"loc": ["body"], "msg": body.get("message"), "type": body.get("code")}]}
+
+
+def _failing_as(status: int) -> Change:
+    def answer(found: Answer) -> Answer:
+        if found.endpoint != "generate" or not isinstance(found.body, dict) or found.body.get("status") != "failed":
+            return found
+        return replace(found, status=status, body={"code": "failed", "message": "It failed.", "detail": "It failed."})
+
+    return Change(answer=answer)
+
+
+def _precise(body: dict[str, Any]) -> dict[str, Any]:
+    return body | {"created_at": body["created_at"].replace("Z", "001+00:00")} if "created_at" in body else body
 
 
 PROBLEM_JSON = "application/problem+json"
@@ -142,6 +166,34 @@ def _null_dropped(request: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(params, dict):
         return request
     return request | {"params": {name: value for name, value in params.items() if value is not None}}
+
+
+LISTED_TYPES = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "video/mp4", "video/quicktime", "audio/mpeg", "audio/wav"}
+)
+
+
+def _with_status(status: int) -> Callable[[Answer], Answer]:
+    return lambda answer: replace(answer, status=status)
+
+
+def _token_not_found(answer: Answer) -> Answer:
+    return replace(answer, status=404) if "is not an upload" in str(answer.body) else answer
+
+
+def _file_token(answer: Answer) -> Answer:
+    """Names every token of initiate in another way."""
+    if answer.endpoint != "initiateUpload" or answer.status != 200 or not isinstance(answer.body, dict):
+        return answer
+    named = {name: value.replace("pl-upload-", "file_") for name, value in answer.body.items()}
+    return replace(answer, body=named)
+
+
+def _pl_upload(_name: str, value: Any) -> Any:
+    """Reads such a token, or a list of them, as the mock's own."""
+    if isinstance(value, list):
+        return [_pl_upload(_name, each) for each in value]
+    return re.sub("^file_", "pl-upload-", value) if isinstance(value, str) else value
 
 
 _ALL = (
@@ -208,7 +260,31 @@ _ALL = (
         in_bodies(lambda body: body | {"request_id": "req_1", "extensions": {"region": None}}, lambda _answer: True),
     ),
     Variant("refused-values-422", "A refused value is answered 422.", answered(422, is_value)),
-    Variant("reset-as-epoch", "X-RateLimit-Reset is a Unix time.", Change(answer=_reset_as_epoch)),
+    Variant("reset-as-epoch", "X-RateLimit-Reset is a Unix time.", _reset_as(str)),
+    Variant(
+        "reset-as-milliseconds",
+        "X-RateLimit-Reset is a Unix time in milliseconds.",
+        _reset_as(lambda moment_s: f"{moment_s}000"),
+    ),
+    Variant(
+        "reset-as-date",
+        "X-RateLimit-Reset is a date, as in Date.",
+        _reset_as(lambda moment_s: formatdate(moment_s, usegmt=True)),
+    ),
+    Variant(
+        "rate-headers-where-let-in",
+        "Refusals but the 429 have no headers of the rate limit.",
+        in_errors(
+            lambda answer: (
+                answer if answer.status == 429 else replace(answer, headers=without(answer.headers, *RATE_HEADERS))
+            )
+        ),
+    ),
+    Variant(
+        "limit-of-its-own",
+        "The account has agreed on 600 requests a minute.",
+        Change(terms=lambda terms: replace(terms, limit=600)),
+    ),
     Variant("spaced-json", "JSON comes indented, its keys sorted.", Change(answer=_spaced)),
     Variant("strict", "Inferred and assumed rows are enforced as well.", Change(strict=True)),
     Variant(
@@ -256,6 +332,103 @@ _ALL = (
     ),
     Variant(
         "webhook-late", "An event comes 5 s after the end, and each retry half a second late.", Change(terms=_later)
+    ),
+    Variant(
+        "never-polled-queued",
+        "A generation is processing as soon as it is polled.",
+        Change(terms=lambda terms: replace(terms, queued_share=0)),
+    ),
+    Variant(
+        "never-polled-processing",
+        "A generation is queued until it ends.",
+        Change(terms=lambda terms: replace(terms, queued_share=1)),
+    ),
+    Variant(
+        "shown-after-its-output",
+        "A generation is still shown once its output is gone.",
+        Change(is_gone=lambda _generation, _gone: False),
+    ),
+    Variant("synchronous-failure-500", "A synchronous request that fails is answered 500.", _failing_as(500)),
+    Variant("synchronous-failure-504", "A synchronous request that fails is answered 504.", _failing_as(504)),
+    Variant(
+        "created-at-offset",
+        "created_at has microseconds and the offset +00:00.",
+        in_generations(_precise, "queued"),
+    ),
+    Variant(
+        "failure-costs-nothing",
+        "A failed generation has the cost_usd 0, and says why it failed.",
+        in_generations(lambda body: body | {"cost_usd": 0, "error": {"code": "provider"}}, "failed"),
+    ),
+    Variant(
+        "upload-url-absolute",
+        "upload_url has the host in it.",
+        Change(upload_url=lambda base_url, path: base_url.rstrip("/") + path),
+    ),
+    Variant(
+        "upload-tokens-opaque",
+        "An upload token is file_ and a number in hexadecimal digits.",
+        replace(
+            in_params(_pl_upload),
+            answer=_file_token,
+            reads_token=lambda token, _minted: _pl_upload("", token),
+        ),
+    ),
+    Variant(
+        "upload-refused-at-put",
+        "A type that cannot be uploaded is refused when the bytes are PUT.",
+        Change(
+            announces=lambda _type, _refusal: None,
+            takes=lambda upload, _type, takes: takes and upload.content_type in LISTED_TYPES,
+        ),
+    ),
+    Variant(
+        "upload-refused-in-use",
+        "A type that cannot be uploaded is refused when the token is used.",
+        Change(
+            announces=lambda _type, _refusal: None,
+            redeems=lambda _account, upload, it: it and upload is not None and upload.content_type in LISTED_TYPES,
+        ),
+    ),
+    Variant(
+        "upload-type-415", "A PUT of another type is answered 415.", in_errors(_with_status(415), "putUpload", 400)
+    ),
+    Variant(
+        "upload-foreign-403",
+        "A PUT to a token that is not the caller's is answered 403.",
+        in_errors(_with_status(403), "putUpload", 404),
+    ),
+    Variant(
+        "upload-megabytes-of-2-20",
+        "A megabyte of an upload has 2^20 bytes.",
+        Change(max_bytes=lambda _type, max_bytes: (max_bytes // 1_000_000) << 20),
+    ),
+    Variant(
+        "upload-any-type-put",
+        "The content type of a PUT is not looked at.",
+        Change(takes=lambda _upload, _type, _takes: True),
+    ),
+    Variant(
+        "upload-by-any-account",
+        "A PUT may have the key of any account.",
+        Change(may_put=lambda account, upload, may: may or (upload is not None and upload.account is not account)),
+    ),
+    Variant(
+        "upload-token-before-put",
+        "A token is accepted before its bytes are there.",
+        Change(
+            redeems=lambda account, upload, it: (
+                it or (upload is not None and upload.account is account and not upload.done)
+            )
+        ),
+    ),
+    Variant(
+        "upload-token-404", "A token without a file is answered 404.", in_errors(_token_not_found, "generate", 400)
+    ),
+    Variant(
+        "upload-name-optional",
+        "An upload may be announced without file_name.",
+        Change(announcement=lambda value: {"file_name": ""} | value if isinstance(value, dict) else value),
     ),
     Variant(
         "web-search-boolean",

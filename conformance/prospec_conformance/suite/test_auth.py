@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from secrets import token_hex
+from urllib.parse import quote
 
 from prospec.example import example_request
+from prospec.ir import Mode, Model
 
+from ..generations import observed
 from ..implementation import Exchange, Implementation
 from ..outcome import Inconclusive, Violation
-from ..plugin import ENDPOINTS, Run, fields, requirement
+from ..plugin import ENDPOINTS, Run, fields, modes, requirement
+from ..probe import Probe, settle_inconclusive
 from ..samples import SAMPLES
 
 
@@ -38,18 +42,15 @@ def _knock(current: Run, endpoint: str, headers: Mapping[str, str]) -> Exchange:
 def _generation(current: Run) -> str:
     """A generation of ours. Whether 401 or 404 comes first for one that does not exist is not documented."""
     model, mode = current.modes()[0]
-    id = current.probe(model, mode).accepted_control().member("generation_id")
-    if not isinstance(id, str):
-        raise Inconclusive("no generation to ask for")
-    return id
+    return quote(observed(current.probe(model, mode).accepted_control()).id, safe="")
 
 
 def _token(implementation: Implementation) -> str:
     content_type, file_name, _ = SAMPLES["image"]
     token = implementation.initiate(content_type, file_name).member("token")
-    if not isinstance(token, str):
+    if not isinstance(token, str) or not token or not token.isprintable():
         raise Inconclusive("no upload token to put a file to")
-    return token
+    return quote(token, safe="")
 
 
 def _must_be_401(current: Run, endpoint: str, headers: Mapping[str, str]) -> None:
@@ -110,3 +111,71 @@ def test_a_genuine_key_is_let_in(current: Run, field: str) -> None:
         exchange = _knock(current, field, current.implementation.bearer())
     if exchange.status == 401:
         raise Violation("answered 401", exchange)
+
+
+@requirement("AUTH-05")
+@modes(lambda model, mode: mode is model.modes[0])
+def test_one_key_runs_every_model(current: Run, probe: Probe, pair: tuple[Model, Mode]) -> None:
+    """One key, every frontier model."""
+    if not current.implementation.balance().accepted:
+        raise Inconclusive("the key opens nothing")
+    exchange = probe.control()
+    if exchange.status == 401:
+        raise Violation("answered 401 to the key that other requests are let in with", exchange)
+    if not exchange.accepted:
+        raise Inconclusive(f"the control request was answered {exchange.status}")
+
+
+@requirement("AUTH-07")
+def test_the_key_has_the_documented_beginning(current: Run) -> None:
+    """Authorization: Bearer prsp-..."""
+    prefix = current.spec.service.key_prefix
+    target = current.implementation.target
+    if not all(key.startswith(prefix) for key in (target.api_key, target.second_api_key) if key):
+        raise Violation(f"a key does not begin with {prefix}")
+
+
+_UNKNOWN = "00000000000000000000000000000000"
+FAULTY = {
+    "generate: not JSON": ("POST", "/v1/generate", b"{"),
+    "generate: no model": ("POST", "/v1/generate", b'{"params": {}}'),
+    "generate: an unknown model": ("POST", "/v1/generate", b'{"model": "no-such-model", "params": {}}'),
+    "polling: an unknown id": ("GET", f"/v1/generations/gen_{_UNKNOWN}", None),
+    "initiate: not JSON": ("POST", "/v1/uploads/initiate", b"{"),
+    "initiate: no content type": ("POST", "/v1/uploads/initiate", b'{"file_name": "image.png"}'),
+    "put: an unknown token": ("PUT", f"/v1/uploads/proxy/pl-upload-{_UNKNOWN}", b"x"),
+}
+"""Requests that would be refused with a key, too. None names anything that exists."""
+
+
+@requirement("AUTH-09")
+@fields(*FAULTY)
+def test_the_key_is_checked_first(current: Run, field: str) -> None:
+    """Missing or invalid API key: 401."""
+    method, path, body = FAULTY[field]
+    forged = f"{current.spec.service.key_prefix}{token_hex(16)}"
+    for headers in ({}, current.implementation.bearer(forged)):
+        exchange = current.implementation.send(method, path, sent=body, headers=headers)
+        settle_inconclusive(exchange, but=(401, 403))
+        if exchange.status != 401:
+            raise Violation(f"answered {exchange.status}, expected 401", exchange)
+
+
+@requirement("AUTH-10")
+@fields("X-API-Key", "Api-Key", "X-Auth-Token", "Cookie", "api_key in the query", "token in the query", "the body")
+def test_a_key_in_another_place_is_refused(current: Run, field: str) -> None:
+    """All API requests require a Bearer token in the Authorization header."""
+    implementation, key = current.implementation, current.implementation.target.api_key
+    match field.split():
+        case [name, "in", "the", "query"]:
+            exchange = implementation.send("GET", f"/v1/balance?{name}={quote(key, safe='')}", headers={})
+        case ["the", "body"]:
+            content_type, file_name, _ = SAMPLES["image"]
+            body = {"content_type": content_type, "file_name": file_name, "api_key": key}
+            exchange = implementation.send("POST", "/v1/uploads/initiate", sent=body, headers={})
+        case _:
+            value = f"api_key={key}" if field == "Cookie" else key
+            exchange = implementation.send("GET", "/v1/balance", headers={field: value})
+    settle_inconclusive(exchange, but=(401, 403))
+    if exchange.status != 401:
+        raise Violation(f"answered {exchange.status}, expected 401", exchange)

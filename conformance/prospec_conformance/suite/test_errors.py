@@ -13,11 +13,14 @@ from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core import NotSet
 
+from ..breaches import Breaches
 from ..explore import explore
+from ..generations import Generations
 from ..implementation import Exchange, Implementation
 from ..outcome import Inconclusive, Violation
 from ..plugin import Run, fields, last, requirement
 from ..probe import settle_inconclusive
+from ..readings import endpoint
 
 OPERATIONS = {"generate": ("POST", "/v1/generate"), "initiateUpload": ("POST", "/v1/uploads/initiate")}
 """Those that take a JSON body."""
@@ -207,3 +210,103 @@ def test_every_status_is_a_documented_one(implementation: Implementation, spec: 
     if other:
         statuses = ", ".join(map(str, sorted({exchange.status for exchange in other})))
         raise Violation(f"answered {statuses}", other[0])
+
+
+RESULTS = {
+    "generate": "generation_id",
+    "getGeneration": "generation_id",
+    "initiateUpload": "token",
+    "getBalance": "balance_usd",
+}
+"""The member without which an accepted answer of an endpoint is no result. What a PUT answers is not documented."""
+
+
+@requirement("ERR-09")
+@last
+def test_no_success_holds_an_error(implementation: Implementation) -> None:
+    """Errors return standard HTTP status codes."""
+    for exchange in implementation.exchanges:
+        body, result = exchange.json, RESULTS.get(endpoint(exchange))
+        if not exchange.accepted or result is None or not isinstance(body, dict) or result in body:
+            continue
+        if any(_says(body.get(name)) for name in ("error", "message", "detail", "code")):
+            raise Violation(f"answered {exchange.status} with an error in the place of {result}", exchange)
+
+
+@requirement("ERR-16")
+@last
+def test_every_error_is_told_as_json(implementation: Implementation) -> None:
+    """All error responses include a JSON body."""
+    _all_errors_must(implementation, "a JSON content type", _is_json)
+
+
+def _is_json(exchange: Exchange) -> bool:
+    content_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return content_type == "application/json" or content_type.endswith("+json")
+
+
+_ONE_CAUSE = ("required", "enum", "model", "mode")
+"""Rules of which each can be broken in one way only, for one place of a request."""
+
+
+@requirement("ERR-17")
+@last
+def test_one_cause_has_one_code(implementation: Implementation, spec: Spec) -> None:
+    """A machine-readable code. The same fault, the same place, the same status."""
+    seen: dict[tuple[Any, ...], Exchange] = {}
+    compared, breaches = 0, Breaches(spec)
+    for exchange in implementation.exchanges:
+        cause, code = _cause(exchange, breaches), _code(exchange)
+        if cause is None or code is None:
+            continue
+        first = seen.setdefault(cause, exchange)
+        compared += first is not exchange
+        if _code(first) != code:
+            raise Violation(f"{_told(_code(first))} and {_told(code)} for the same cause", first, exchange)
+    if not compared:
+        raise Inconclusive("no two refusals for one cause have a code")
+
+
+def _cause(exchange: Exchange, breaches: Breaches) -> tuple[Any, ...] | None:
+    """Why a request was refused, as far as that is beyond doubt: it has one fault, and an answer that fits."""
+    if exchange.status == 401 and "Authorization" not in exchange.sent_headers:
+        return ("no key",)
+    if exchange.status == 404 and endpoint(exchange) == "getGeneration":
+        return ("no generation",)
+    if endpoint(exchange) != "generate" or not exchange.refused or not isinstance(exchange.sent, dict):
+        return None
+    found = breaches.of(exchange.sent)
+    if len(found) != 1:
+        return None
+    ((path, keyword),) = found
+    return (exchange.status, keyword, path) if keyword in _ONE_CAUSE else None
+
+
+def _told(code: Any) -> str:
+    return repr(code)[:60]
+
+
+@requirement("ERR-18")
+@fields("refused all the same", "otherwise valid")
+def test_no_unknown_member_breaks_the_server(current: Run, generations: Generations, field: str) -> None:
+    """The table lists five members. Any other may be ignored, so the request has to be refused anyway, or paid for."""
+    for value in _VALUES.values():
+        if field == "otherwise valid":
+            exchange = generations.start(generations.request(no_such_member=value)).started
+        else:
+            body = {"model": "no-such-model", "params": {}, "no_such_member": value}
+            exchange = current.implementation.generate(body, expects_refusal=True)
+        if exchange.status >= 500 and exchange.status != 504:
+            raise Violation(f"with no_such_member {value!r}: answered {exchange.status}", exchange)
+        if field == "otherwise valid":
+            return
+
+
+@requirement("ERR-19")
+@fields("GET /v1/no-such-path", "POST /v1/no-such-path", "GET /v1", "GET /v1/generations", "GET /v1/balance/no-such")
+def test_an_unknown_path_is_refused(implementation: Implementation, field: str) -> None:
+    """Standard HTTP status codes."""
+    method, _, path = field.partition(" ")
+    exchange = implementation.send(method, path, sent={} if method == "POST" else None)
+    if not 400 <= exchange.status < 500:
+        raise Violation(f"answered {exchange.status}, expected a 4xx", exchange)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from prospec.ir import Choice, Flag, Level, ListOf, Media, Mode, Model, Number, Param, Size, Text
+from prospec.ir import Choice, Evidence, Flag, Level, ListOf, Media, Mode, Model, Number, Param, Size, Text
 
 from ..explore import explore
+from ..generations import Generations, observed
+from ..implementation import DOWNLOAD_MAX_BYTES, Exchange
 from ..outcome import Inconclusive, Violation
+from ..outputs import Clip, UnreadableError, clip_of, clip_request, kind_of
 from ..plants import ABSENT, Plant, edges
-from ..plugin import Run, modes, requirement, rows
+from ..plugin import Run, fields, modes, requirement, rows
 from ..probe import Probe, Row, inconclusive, judge_refusals, judge_values, settle_inconclusive
 from ..strategies import Planted, planted, valid_params
 
@@ -86,7 +90,8 @@ def test_a_size_that_breaks_the_rules_is_refused(probe: Probe, row: Row) -> None
     """Integers, multiples, a range, a ratio."""
     judge_refusals(probe, row, lambda plant: plant.code == "size" or bool(plant.path))
     # With one side 0 the ratio is broken as well; with both, the smallest side alone refuses it.
-    exchange = probe.refuse({**probe.control_params, row.param.name: {"width": 0, "height": 0}})
+    certain = row.level("minimum") is Level.MUST
+    exchange = probe.refuse({**probe.control_params, row.param.name: {"width": 0, "height": 0}}, certain=certain)
     settle_inconclusive(exchange)
     if not exchange.refused:
         raise Violation(f"0 x 0 was answered {exchange.status}", exchange, level=row.level("minimum"))
@@ -194,3 +199,119 @@ def test_any_request_within_the_rules_is_accepted(current: Run, probe: Probe, pa
         return Violation(f"{', '.join(params)} together were answered {exchange.status}", exchange)
 
     explore(valid_params(rows_drawn), judge, count=max(1, current.examples // 3), seed_=current.seed)
+
+
+def _priced_by_default(model: Model, mode: Mode) -> dict[str, Any]:
+    """The documented defaults that a documented price depends on, and that a request may leave out."""
+    if model.price is None:
+        return {}
+    names = {model.price.quantity, *(name for rate in model.price.rates for name, _ in rate.when)}
+    return {
+        param.name: param.default
+        for param in mode.params
+        if param.name in names
+        and param.default is not None
+        and not param.required
+        and param.evidence is Evidence.DOCUMENTED
+        and not param.gap_of("default")
+    }
+
+
+@requirement("PARAM-19")
+@modes(lambda model, mode: bool(_priced_by_default(model, mode)))
+def test_a_default_costs_what_it_costs_when_it_is_given(
+    probe: Probe, generations: Generations, pair: tuple[Model, Mode]
+) -> None:
+    """Default: …"""
+    left_out = observed(probe.accepted_control())
+    defaults = _priced_by_default(*pair)
+    given = generations.start(probe.request({**probe.control_params, **defaults}))
+    exchange = generations.finish(given)
+    generations.finish(left_out)
+    if left_out.cost_usd is None or given.cost_usd is None:
+        raise Inconclusive("the answers do not say what the generations cost")
+    if left_out.cost_usd != given.cost_usd:
+        names = ", ".join(defaults)
+        raise Violation(f"without {names} it costs {left_out.cost_usd}, with the defaults {given.cost_usd}", exchange)
+
+
+UNLISTED = {"no_such_param": 1, "promt": "soft light", "__proto__": {}, "": "x"}
+"""Params that no table lists."""
+
+
+@requirement("PARAM-20")
+@modes(lambda model, mode: mode is model.modes[0] and any(map(_mandatory, mode.params)))
+def test_no_unknown_param_breaks_the_server(probe: Probe, pair: tuple[Model, Mode]) -> None:
+    """The schema depends on model and mode. What it does not list may be ignored: so a required param is missing."""
+    missing = next(param.name for param in pair[1].params if _mandatory(param))
+    base = {name: value for name, value in probe.control_params.items() if name != missing}
+    for name, value in UNLISTED.items():
+        _must_not_break(name, probe.refuse({**base, name: value}, certain=probe.level is Level.MUST))
+    if probe.implementation.ledger.may_spend:
+        _must_not_break("no_such_param", probe.accept({**probe.control_params, "no_such_param": 1}))
+
+
+def _must_not_break(name: str, exchange: Exchange) -> None:
+    if exchange.server_error and exchange.status != 504:
+        raise Violation(f"with a param {name!r}: answered {exchange.status}", exchange)
+
+
+TOLERANCE = 0.05
+"""Of a side and of a ratio: codecs take multiples of 8 or 16."""
+TOLERANCE_S = 0.5
+"""Of a length: some frames."""
+
+
+@requirement("PARAM-22")
+@fields("length", "resolution", "aspect ratio", "sound")
+def test_the_clip_is_as_its_params_ask(current: Run, generations: Generations, field: str) -> None:
+    """duration, resolution, aspect_ratio, generate_audio."""
+    wanted = clip_request(current.modes())
+    if wanted is None:
+        raise Inconclusive("no video model was asked for")
+    file = generations.downloaded("video", lambda: wanted)
+    if not file.accepted or kind_of(file.body) != "video" or len(file.body) >= DOWNLOAD_MAX_BYTES:
+        raise Inconclusive("no whole clip could be downloaded")
+    try:
+        clip = clip_of(file.body)
+    except ModuleNotFoundError:
+        raise Inconclusive("needs an extra to read a clip: pip install 'prospec[media]'") from None
+    except UnreadableError as error:
+        raise Violation(f"the file is no clip that can be read: {error}", file) from None
+    params = wanted["params"]
+    name, fits, found = {
+        "length": ("duration", _has_length, f"{clip.seconds:.2f} s"),
+        "resolution": ("resolution", _has_resolution, f"{clip.width} x {clip.height}"),
+        "aspect ratio": ("aspect_ratio", _has_ratio, f"{clip.width} x {clip.height}"),
+        "sound": ("generate_audio", _has_sound, "a clip with sound" if clip.has_sound else "a silent clip"),
+    }[field]
+    if name not in params:
+        raise Inconclusive(f"{wanted['model']} has no documented {name}")
+    try:
+        is_fine = fits(clip, params[name])
+    except ValueError:
+        raise Inconclusive(f"{name} {json.dumps(params[name])} names no measure") from None
+    if not is_fine:
+        raise Violation(f"asked for {name} {json.dumps(params[name])}, got {found}", file)
+
+
+def _has_length(clip: Clip, asked: Any) -> bool:
+    return abs(clip.seconds - float(str(asked).removesuffix("s"))) <= TOLERANCE_S
+
+
+def _has_resolution(clip: Clip, asked: Any) -> bool:
+    """480p names the shorter side."""
+    return _is_near(min(clip.width, clip.height), float(str(asked).removesuffix("p")))
+
+
+def _has_ratio(clip: Clip, asked: Any) -> bool:
+    width, _, height = str(asked).partition(":")
+    return _is_near(clip.width / clip.height, int(width) / int(height))
+
+
+def _has_sound(clip: Clip, asked: Any) -> bool:
+    return clip.has_sound is asked
+
+
+def _is_near(found: float, asked: float) -> bool:
+    return abs(found - asked) <= TOLERANCE * asked

@@ -75,7 +75,10 @@ def _asked(name: str) -> Callable[[Caller], bool]:
 def faults() -> Iterator[Fault]:
     for endpoint, name in ENDPOINTS.items():
         yield fault(
-            f"AUTH-01-missing-key-let-in-{name}", f"{endpoint} asks for no key.", _lets_in(_no_header, endpoint)
+            f"AUTH-01-missing-key-let-in-{name}",
+            f"{endpoint} asks for no key.",
+            _lets_in(_no_header, endpoint),
+            *(("UPLOAD-21",) if endpoint == "putUpload" else ()),
         )
     yield fault("AUTH-02-any-key-let-in", "Any Bearer token is taken for a key.", _lets_in(_any_bearer))
     yield fault(

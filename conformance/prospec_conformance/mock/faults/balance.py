@@ -7,20 +7,12 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from ..changes import (
-    VIOLATION_HEADER,
-    Answer,
-    Change,
-    in_bodies,
-    in_errors,
-    in_generations,
-    is_error,
-    without,
-)
+from ..changes import VIOLATION_HEADER, Answer, Change, in_bodies, in_errors, is_error, with_status, without
 from .fault import Fault, fault
 
 CENT = Decimal("0.01")
 CACHED_S = 10.0
+IN_A_ROW = 3
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -59,6 +51,12 @@ def _refused_as(keyword: str, pointer: str = "") -> Callable[[Answer], bool]:
     return lambda found: found.endpoint == "generate" and found.headers.get(VIOLATION_HEADER) == violation
 
 
+def _no_balance(status: int) -> Change:
+    """Refuses whoever asks for the balance."""
+    body = {"code": "invalid_request", "message": "account is missing.", "detail": "account is missing."}
+    return Change(answer=lambda found: replace(found, status=status, body=body) if _is_balance(found) else found)
+
+
 def _has_status(endpoint: str, status: str) -> Callable[[Answer], bool]:
     """Tells the answers of an endpoint that show a generation of that status."""
     return lambda found: (
@@ -68,6 +66,13 @@ def _has_status(endpoint: str, status: str) -> Callable[[Answer], bool]:
 
 def _is_answered(endpoint: str, status: int) -> Callable[[Answer], bool]:
     return lambda found: (found.endpoint, found.status) == (endpoint, status)
+
+
+def _asks_again(found: Answer) -> bool:
+    """Tells the answers to whoever has asked for nothing but the balance three times and more."""
+    asked = found.memory.setdefault("BAL-12", {})
+    asked[found.account] = asked.get(found.account, 0) + 1 if _is_balance(found) else 0
+    return bool(asked[found.account] > IN_A_ROW)
 
 
 def _cached(found: Answer) -> Answer:
@@ -107,15 +112,10 @@ def _balance() -> Iterator[Fault]:
         "AUTH-04",
     )
     for status in (400, 405):
-        body = {"code": "invalid_request", "message": "account is missing.", "detail": "account is missing."}
         yield fault(
             f"BAL-05-answered-{status}",
             f"The balance is answered {status} where the query names no account.",
-            Change(
-                answer=lambda found, status=status, body=body: (
-                    replace(found, status=status, body=body) if _is_balance(found) else found
-                )
-            ),
+            _no_balance(status),
             "BAL-01",
             *(("ERR-07",) if status == 405 else ()),
         )
@@ -165,11 +165,6 @@ def _charges() -> Iterator[Fault]:
     for slug, (what, change, also) in charges.items():
         yield fault(f"BAL-06-{slug}", f"A generation {what}.", Change(charge=change), *also)
     yield fault(
-        "BAL-06-cost-of-another",
-        "cost_usd is more than what is taken.",
-        in_generations(lambda body: body | {"cost_usd": body["cost_usd"] + 0.01}, "completed"),
-    )
-    yield fault(
         "BAL-06-synchronous-dearer",
         "A synchronous generation takes a cent more than its cost.",
         _toll(_has_status("generate", "completed")),
@@ -209,9 +204,7 @@ def _charges() -> Iterator[Fault]:
         "What has failed is refunded again whenever it is polled.",
         _toll(_has_status("getGeneration", "failed"), -CENT),
     )
-    yield fault(
-        "BAL-10-polling-charged", "A poll takes a cent.", _toll(_is_answered("getGeneration", 200)), "BAL-06", "BAL-08"
-    )
+    yield fault("BAL-10-polling-charged", "A poll takes a cent.", _toll(_is_answered("getGeneration", 200)), "BAL-06")
     yield fault(
         "BAL-10-polling-completed-charged",
         "A poll of what has completed takes a hundredth of a cent.",
@@ -222,7 +215,11 @@ def _charges() -> Iterator[Fault]:
         "BAL-11-initiate-charged", "Announcing an upload takes a cent.", _toll(_is_answered("initiateUpload", 200))
     )
     yield fault("BAL-11-put-charged", "Sending an upload takes a cent.", _toll(_is_answered("putUpload", 200)))
-    yield fault("BAL-12-asking-charged", "Asking for the balance takes a cent.", _toll(_is_balance), "BAL-06")
+    yield fault(
+        "BAL-12-asking-often-charged",
+        "Asking for the balance takes a cent from the fourth time in a row on.",
+        _toll(_asks_again),
+    )
 
 
 def _errors() -> Iterator[Fault]:
@@ -240,7 +237,7 @@ def _errors() -> Iterator[Fault]:
         yield fault(
             f"ERR-10-answered-{status}",
             f"What the balance does not cover is answered {status}.",
-            in_errors(lambda found, status=status: replace(found, status=status), "generate", 403),
+            in_errors(with_status(status), "generate", 403),
             *(("ERR-07",) if status == 402 else ()),
         )
     yield fault("ERR-12-charged", "What is answered 500 is charged a cent.", _toll(_is_answered("generate", 500)))

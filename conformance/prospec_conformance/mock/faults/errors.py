@@ -134,7 +134,9 @@ def _as_200(endpoint: str, status: int) -> Change:
 
 
 def _looking_like_success() -> Iterator[Fault]:
-    yield fault("ERR-09-unknown-generation-200", "A 404 comes as a 200.", _as_200("getGeneration", 404), "ERR-05")
+    yield fault(
+        "ERR-09-unknown-generation-200", "A 404 comes as a 200.", _as_200("getGeneration", 404), "ERR-05", "ASYNC-28"
+    )
     yield fault("ERR-09-no-key-200", "A 401 of getBalance comes as a 200.", _as_200("getBalance", 401), *_UNLOCKED)
     yield fault(
         "ERR-09-error-member-200",
@@ -143,10 +145,11 @@ def _looking_like_success() -> Iterator[Fault]:
             lambda answer: replace(answer, status=200, body={"error": {"message": "Not found."}}), "getGeneration", 404
         ),
         "ERR-05",
+        "ASYNC-28",
     )
 
 
-_UNLOCKED = ("AUTH-01", "AUTH-02", "AUTH-03", "AUTH-10", "BAL-04")
+_UNLOCKED = ("AUTH-01", "AUTH-02", "AUTH-03", "AUTH-10")
 
 
 def _typed(content_type: str) -> Callable[[Answer], Answer]:
@@ -178,7 +181,7 @@ def _breaks_on_flag(request: Any, refusal: Refusal | None) -> Refusal | None:
     return Refusal(500, "Unexpected member.") if any(value is True for value in _unlisted(request)) else refusal
 
 
-def _breaks_on_valid(request: Any, refusal: Refusal | None) -> Refusal | None:
+def _breaks_on_valid(_request: Any, refusal: Refusal | None) -> Refusal | None:
     unlisted = refusal and refusal.keyword == "additionalProperties" and refusal.pointer.count("/") == 1
     return replace(refusal, status=500) if refusal and unlisted else refusal
 
@@ -191,7 +194,7 @@ def _told_otherwise() -> Iterator[Fault]:
     yield fault(
         "ERR-16-text-404", "A 404 has the content type text/plain.", in_errors(_typed("text/plain"), status=404)
     )
-    yield fault("ERR-17-numbered", "Every error has a code of its own.", in_errors(_numbered))
+    yield fault("ERR-17-numbered", "Every 400 has a code of its own.", in_errors(_numbered, status=400))
     yield fault(
         "ERR-17-by-endpoint",
         "The code of a 401 is that of its endpoint.",

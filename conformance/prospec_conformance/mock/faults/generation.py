@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from prospec.ir import Mode, Model, Spec
 from prospec.schema import Schema
 
 from ..changes import (
+    OUTPUT,
     Answer,
     Change,
     answered,
     breaks,
     has_params,
+    in_bodies,
     in_generations,
     in_request,
+    is_error,
     is_for,
     refused,
     without,
@@ -95,7 +99,168 @@ def _still_processing(answer: Answer) -> Answer:
     return answer
 
 
+def _priced(model: str, edit: Callable[[Mapping[str, Any], Decimal], Decimal]) -> Change:
+    """What the generations of a model, or of any, cost."""
+    return Change(costs=lambda request, cost: edit(request, cost) if model in ("", request["model"]) else cost)
+
+
+def _fixed(model: str, usd: str) -> Change:
+    return _priced(model, lambda _request, _cost: Decimal(usd))
+
+
+def _images(request: Mapping[str, Any]) -> int:
+    count = request["params"].get("num_images", 1)
+    return int(count) if isinstance(count, int | float) and count >= 1 else 1
+
+
+def _turned_down(when: Callable[[Mapping[str, Any]], bool]) -> Change:
+    return refused(when, "model", "/model")
+
+
+def _kind(kind: str) -> Change:
+    """Knows no model of a kind."""
+
+    def read(spec: Spec, request: Any) -> Any:
+        model = spec.model(str(request.get("model"))) if isinstance(request, dict) else None
+        return request | {"model": f"no-{model.id}"} if model and model.kind == kind else request
+
+    return Change(request=read)
+
+
+def _downloads(edit: Callable[[Answer], Answer], kind: str = "") -> Change:
+    def answer(found: Answer) -> Answer:
+        meant = found.endpoint == OUTPUT and found.headers["Content-Type"].startswith(kind)
+        return edit(found) if meant else found
+
+    return Change(answer=answer)
+
+
+def _refuses(status: int) -> Callable[[Answer], Answer]:
+    body = {"code": "refused", "message": "Not here.", "detail": "Not here."}
+    return lambda found: replace(found, status=status, body=body, headers={"Content-Type": "application/json"})
+
+
+def _holds(content: bytes) -> Callable[[Answer], Answer]:
+    return lambda found: replace(found, body=content)
+
+
+def _drawn(kind: str, **fields: Any) -> Change:
+    return Change(
+        draws=lambda drawing: replace(drawing, **fields) if bool(drawing.seconds) is (kind == "video") else drawing
+    )
+
+
+def _longer(body: dict[str, Any]) -> dict[str, Any]:
+    return body | {"duration_ms": body["duration_ms"] + 60_000}
+
+
+def _listed_for(model: str) -> Change:
+    return in_bodies(
+        lambda body: [body] if body.get("model") == model else body,
+        lambda found: found.endpoint == "generate" and not is_error(found),
+    )
+
+
+def _run_and_answered() -> Iterator[Fault]:
+    for model in ("kling-v3", "seedance-2"):
+        change = _unknown(model)
+        yield fault(f"GEN-17-{model}-unknown", f"{model} is unknown.", change, *_UNKNOWN[model])
+    for kind in ("image", "video"):
+        # The cheapest model, by which the rest is judged, makes images.
+        rest = ("ASYNC-22", "ASYNC-31", "ERR-10", "UPLOAD-23", "UPLOAD-30") if kind == "image" else ("GEN-02",)
+        yield fault(f"GEN-18-no-{kind}", f"No {kind} model is known.", _kind(kind), "GEN-01", "GEN-17", *rest)
+    yield fault(
+        "GEN-19-https-webhook-refused",
+        "A webhook_url is refused if it begins with https.",
+        refused(lambda request: str(request.get("webhook_url", "")).startswith("https:"), "pattern", "/webhook_url"),
+    )
+    yield fault(
+        "GEN-20-false-is-true",
+        "async makes a request asynchronous, whatever it is.",
+        Change(is_async=lambda request, is_async: is_async or "async" in request),
+    )
+    yield fault(
+        "GEN-20-false-refused",
+        "async false is refused.",
+        refused(lambda request: request.get("async") is False, "enum", "/async"),
+        "ASYNC-10",
+    )
+    also = ("GEN-03", "GEN-05", "GEN-06", "GEN-07", "GEN-08")
+    yield fault("GEN-21-list", "kling-o3 answers a list of one generation.", _listed_for("kling-o3"), *also)
+
+
+def _priced_otherwise() -> Iterator[Fault]:
+    for usd in ("0.41", "0.24"):
+        yield fault(
+            f"GEN-22-costs-{usd.replace('.', '-')}",
+            f"veo-3-1-lite costs {usd} USD.",
+            _fixed("veo-3-1-lite", usd),
+            "GEN-26",
+        )
+    yield fault(
+        "GEN-26-a-cent-more",
+        "seedance-2-fast costs a cent more.",
+        _priced("seedance-2-fast", lambda _request, cost: cost + Decimal("0.01")),
+    )
+    yield fault(
+        "GEN-26-in-cents",
+        "Costs are rounded up to cents.",
+        _priced("", lambda _request, cost: cost.quantize(Decimal("0.01"), ROUND_UP)),
+        "GEN-27",
+        "BAL-16",
+    )
+    yield fault(
+        "GEN-26-without-discount",
+        "kling-o3 costs what it costs elsewhere.",
+        _priced("kling-o3", lambda _request, cost: cost / Decimal("0.6")),
+    )
+    yield fault(
+        "GEN-27-any-number-for-one",
+        "Any number of images costs as much as one.",
+        _priced("", lambda request, cost: cost / _images(request)),
+    )
+    yield fault(
+        "GEN-27-gpt-image-2-tenth-off",
+        "Several images of gpt-image-2 are a tenth cheaper.",
+        _priced("gpt-image-2", lambda request, cost: cost * Decimal("0.9") if _images(request) > 1 else cost),
+    )
+    yield fault(
+        "GEN-28-a-minute-more", "duration_ms is a minute too long.", in_generations(_longer, "completed"), "HOOK-07"
+    )
+
+
+_OUTPUTS = ("ASYNC-24", "ASYNC-30")
+"""What else is looked for at output_url."""
+
+
+def _yielded() -> Iterator[Fault]:
+    yield fault("GEN-23-not-found", "No output is found.", _downloads(_refuses(404)), *_OUTPUTS)
+    for kind in ("image", "video"):
+        yield fault(f"GEN-23-{kind}-not-found", f"No {kind} is found.", _downloads(_refuses(404), kind), *_OUTPUTS)
+        yield fault(f"GEN-23-{kind}-empty", f"The file of a {kind} is empty.", _downloads(_holds(b""), kind))
+    yield fault("GEN-24-a-page", "output_url leads to a page for people.", _downloads(_holds(b"<!doctype html>")))
+    yield fault("GEN-24-picture-of-a-clip", "A video is a picture.", _drawn("video", format="png"))
+    yield fault("GEN-24-clip-of-a-picture", "An image is a clip.", _drawn("image", format="mp4", seconds=1.0))
+    for status in (401, 403):
+        yield fault(
+            f"GEN-25-{status}",
+            f"An output without a key is answered {status}.",
+            _downloads(_refuses(status)),
+            "ASYNC-24",
+        )
+
+
+_UNKNOWN: Mapping[str, tuple[str, ...]] = {"kling-v3": (), "seedance-2": ("GEN-01", "GEN-02", "PARAM-12")}
+
+
+def _unknown(model: str) -> Change:
+    return _turned_down(lambda request: bool(request["model"] == model))
+
+
 def faults() -> Iterator[Fault]:
+    yield from _run_and_answered()
+    yield from _priced_otherwise()
+    yield from _yielded()
     yield fault(
         "GEN-01-kling-o3-text-refused",
         "kling-o3 refuses its mode text.",
@@ -138,6 +303,7 @@ def faults() -> Iterator[Fault]:
         "GEN-05-status-success",
         "A completed generation has the status success.",
         in_generations(_with(status="success"), "completed"),
+        "ASYNC-13",
         "GEN-09",
         "GEN-10",
     )
@@ -145,6 +311,7 @@ def faults() -> Iterator[Fault]:
         "GEN-05-status-pending",
         "A queued generation has the status pending.",
         in_generations(_with(status="pending"), "queued"),
+        "ASYNC-03",
     )
     yield fault(
         "GEN-06-display-name-echoed",
@@ -155,6 +322,7 @@ def faults() -> Iterator[Fault]:
         "GEN-06-model-missing",
         "model is missing from every answer.",
         in_generations(_lacking("model")),
+        "ASYNC-11",
     )
     yield fault(
         "GEN-07-wrong-mode-echoed",
@@ -166,6 +334,7 @@ def faults() -> Iterator[Fault]:
         "GEN-07-mode-missing",
         "mode is missing from every answer.",
         in_generations(_lacking("mode")),
+        "ASYNC-11",
         "GEN-08",
     )
     yield fault("GEN-08-last-mode-taken", "Without mode, the last one is used.", Change(request=_last_mode))
@@ -191,7 +360,8 @@ def faults() -> Iterator[Fault]:
         "duration-missing": ("lacks duration_ms", _lacking("duration_ms")),
     }
     for slug, (what, edit) in completed.items():
-        yield fault(f"GEN-10-{slug}", f"A completed generation {what}.", in_generations(edit, "completed"))
+        also = ("ASYNC-16",) if slug.endswith("missing") else ()
+        yield fault(f"GEN-10-{slug}", f"A completed generation {what}.", in_generations(edit, "completed"), *also)
     for requirement, member in (("GEN-11", "model"), ("GEN-12", "params")):
         yield fault(
             f"{requirement}-missing-{member}-422",

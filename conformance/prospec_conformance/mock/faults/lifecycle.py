@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..changes import Answer, Change, in_bodies, in_errors, in_generations, is_error, without
+from ..changes import Answer, Change, in_bodies, in_errors, in_generations, is_error, with_status, without
 from .fault import Fault, fault
 
 RESULT = ("output_url", "cost_usd", "duration_ms")
@@ -17,8 +17,9 @@ SYNC_TIMEOUT_S = 180.0
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def _terms(**changed: float) -> Change:
-    return Change(terms=lambda terms: replace(terms, **changed))
+def _gives_up(after_s: float) -> Change:
+    """Blocks for so long at the most."""
+    return Change(terms=lambda terms: replace(terms, sync_timeout_s=after_s))
 
 
 def _lifetime(seconds: float) -> Change:
@@ -66,6 +67,20 @@ def _counted(name: str, edit: Callable[[dict[str, Any], int], dict[str, Any]], *
     return Change(answer=answer)
 
 
+def _begun_as(status: int) -> Change:
+    """Gives the answer to an asynchronous request another status."""
+
+    def answer(found: Answer) -> Answer:
+        is_meant = isinstance(found.body, dict) and "poll_url" in found.body and not is_error(found)
+        return replace(found, status=status) if is_meant else found
+
+    return Change(answer=answer)
+
+
+def _is_gone(endpoint: str) -> Callable[[Answer], bool]:
+    return lambda found: (found.endpoint, found.status) == (endpoint, 410)
+
+
 def _answers(endpoint: str, status: int, edit: Callable[[Answer], Answer]) -> Change:
     return Change(answer=lambda found: edit(found) if (found.endpoint, found.status) == (endpoint, status) else found)
 
@@ -106,8 +121,9 @@ def _moved(text: object, hours: int) -> str:
     return f"{str(text)[:11]}{hour:02}{str(text)[13:]}"
 
 
-def _doubled_cost(body: dict[str, Any], seen: int) -> dict[str, Any]:
-    return body | {"cost_usd": body["cost_usd"] * (seen + 1)}
+def _dearer_later(body: dict[str, Any], seen: int) -> dict[str, Any]:
+    """Costs twice as much from the third look on."""
+    return body | {"cost_usd": 2 * body["cost_usd"]} if seen > 1 else body
 
 
 def _switches() -> Iterator[Fault]:
@@ -131,7 +147,12 @@ def _switches() -> Iterator[Fault]:
 
 
 def _first_answer() -> Iterator[Fault]:
-    yield fault("ASYNC-03-answers-processing", "The first status is processing.", _queued(_with(status="processing")))
+    yield fault(
+        "ASYNC-03-answers-processing",
+        "The first status is processing.",
+        _queued(_with(status="processing")),
+        "ASYNC-15",
+    )
     yield fault(
         "ASYNC-03-answers-accepted", "The first status is accepted.", _queued(_with(status="accepted")), "GEN-05"
     )
@@ -187,13 +208,7 @@ def _first_answer() -> Iterator[Fault]:
         yield fault(
             f"ASYNC-09-answered-{status}",
             f"An asynchronous request is answered {status}.",
-            Change(
-                answer=lambda found, status=status: (
-                    replace(found, status=status)
-                    if isinstance(found.body, dict) and "poll_url" in found.body and not is_error(found)
-                    else found
-                )
-            ),
+            _begun_as(status),
         )
 
 
@@ -204,35 +219,40 @@ def _polling() -> Iterator[Fault]:
             f"A generation that is polled {status} lacks {name}.",
             _polled(_lacking(name), status),
             "ASYNC-12",
+            *(("ASYNC-08", "HOOK-07") if status == "completed" else ()),
         )
     yield fault(
         "ASYNC-11-status-missing",
-        "A polled generation that is queued has no status.",
+        "A generation that is polled queued has no status.",
         _polled(_lacking("status"), "queued"),
-        "GEN-05",
     )
     yield fault(
         "ASYNC-12-mode-default",
-        "A completed generation is polled with the mode default.",
+        "A generation that is polled completed has the mode default.",
         _polled(_with(mode="default"), "completed"),
+        "HOOK-07",
     )
     yield fault(
         "ASYNC-12-model-upper",
-        "A polled generation names its model in capitals.",
-        _polled(lambda body: body | {"model": str(body.get("model")).upper()}),
+        "A generation that is polled processing names its model in capitals.",
+        _polled(lambda body: body | {"model": str(body.get("model")).upper()}, "processing"),
     )
     yield fault(
         "ASYNC-12-id-other",
-        "Polling shows another id.",
-        _polled(lambda body: body | {"generation_id": f"{body.get('generation_id')}0"}),
-        "ASYNC-08",
+        "A generation that is polled queued has another id.",
+        _polled(lambda body: body | {"generation_id": f"{body.get('generation_id')}0"}, "queued"),
     )
-    yield fault("ASYNC-13-never-ends", "Polling shows processing for ever.", _polled(_state("processing"), "completed"))
+    yield fault(
+        "ASYNC-13-never-ends",
+        "Polling shows processing for ever.",
+        _polled(_state("processing"), "completed"),
+        "HOOK-11",
+    )
     yield fault(
         "ASYNC-13-stays-queued",
         "Polling shows queued for ever.",
         _polled(_state("queued"), "processing", "completed"),
-        "ASYNC-18",
+        "HOOK-11",
     )
     yield fault(
         "ASYNC-14-completed-once",
@@ -275,7 +295,7 @@ def _polling() -> Iterator[Fault]:
         "processing": ("processing", _with(status="processing")),
     }
     for slug, (what, edit) in failed.items():
-        yield fault(f"ASYNC-18-shown-{slug}", f"What has failed is polled {what}.", _polled(edit, "failed"))
+        yield fault(f"ASYNC-18-shown-{slug}", f"What has failed is polled {what}.", _polled(edit, "failed"), "HOOK-11")
     for name in ("generation_id", "model", "mode"):
         yield fault(
             f"ASYNC-18-failed-without-{name.replace('_', '-')}",
@@ -283,7 +303,10 @@ def _polling() -> Iterator[Fault]:
             _polled(_lacking(name), "failed"),
         )
     yield fault(
-        "ASYNC-19-cost-grows", "cost_usd grows with every poll.", _counted("ASYNC-19", _doubled_cost, "completed")
+        "ASYNC-19-cost-grows",
+        "cost_usd has doubled at the third poll.",
+        _counted("ASYNC-19", _dearer_later, "completed"),
+        "GEN-27",
     )
     yield fault(
         "ASYNC-28-shown-to-anyone",
@@ -293,26 +316,20 @@ def _polling() -> Iterator[Fault]:
 
 
 def _waiting() -> Iterator[Fault]:
-    yield fault(
-        "ASYNC-20-gives-up-at-150", "A synchronous request is given up after 150 s.", _terms(sync_timeout_s=150)
-    )
-    yield fault(
-        "ASYNC-20-gives-up-at-178", "A synchronous request is given up after 178 s.", _terms(sync_timeout_s=178)
-    )
+    yield fault("ASYNC-20-gives-up-at-150", "A synchronous request is given up after 150 s.", _gives_up(150))
+    yield fault("ASYNC-20-gives-up-at-178", "A synchronous request is given up after 178 s.", _gives_up(178))
     yield fault(
         "ASYNC-21-answered-after-190",
         "A synchronous request is given up after 190 s.",
-        _terms(sync_timeout_s=190),
+        _gives_up(190),
         "ASYNC-22",
     )
-    yield fault(
-        "ASYNC-21-never-gives-up", "A synchronous request waits for its end.", _terms(sync_timeout_s=DAY_S), "ASYNC-22"
-    )
+    yield fault("ASYNC-21-never-gives-up", "A synchronous request waits for its end.", _gives_up(DAY_S), "ASYNC-22")
     for status in (408, 500, 503):
         yield fault(
             f"ASYNC-22-answered-{status}",
             f"What takes longer than 180 s is answered {status}.",
-            in_errors(lambda found, status=status: replace(found, status=status), "generate", 504),
+            in_errors(with_status(status), "generate", 504),
             *(() if status == 500 else ("ERR-07",)),
         )
     yield fault(
@@ -371,13 +388,13 @@ def _keeping() -> Iterator[Fault]:
         yield fault(
             f"ASYNC-25-gone-as-{status}",
             f"An output that is gone is answered {status}.",
-            _answers("", 410, lambda found, status=status: replace(found, status=status)),
+            _answers("", 410, with_status(status)),
         )
     for status in (404, 500):
         yield fault(
             f"ASYNC-26-polled-{status}",
             f"Polling is answered {status} once the output is gone.",
-            in_errors(lambda found, status=status: replace(found, status=status), "getGeneration", 410),
+            in_errors(with_status(status), "getGeneration", 410),
         )
     code: Mapping[str, tuple[str, Edit]] = {
         "missing": ("no code", _lacking("code")),
@@ -388,7 +405,7 @@ def _keeping() -> Iterator[Fault]:
             yield fault(
                 f"ASYNC-27-{name}-code-{slug}",
                 f"The 410 of {'an output' if not endpoint else 'polling'} has {what}.",
-                in_bodies(edit, lambda found, endpoint=endpoint: (found.endpoint, found.status) == (endpoint, 410)),
+                in_bodies(edit, _is_gone(endpoint)),
                 *(("ERR-03",) if (endpoint, slug) == ("getGeneration", "missing") else ()),
             )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from prospec.ir import Mode, Model
 from prospec.schema import Schema
@@ -23,6 +24,9 @@ from ..changes import (
     row,
 )
 from .fault import Fault, fault
+
+if TYPE_CHECKING:
+    from ..media import Drawing
 
 
 def _optional(name: str, model: str = "") -> Change:
@@ -156,11 +160,6 @@ def _wrongly_accepted() -> Iterator[Fault]:
         "PARAM-04-duration-3", "seedance-2-fast accepts 3 s.", row("seedance-2-fast", "text", "duration", minimum=3)
     )
     yield fault(
-        "PARAM-04-images-0",
-        "seedream-5-lite accepts no images.",
-        row("seedream-5-lite", "generate", "num_images", minimum=0),
-    )
-    yield fault(
         "PARAM-04-seed-unbounded",
         "seedance-2-fast accepts a negative seed.",
         row("seedance-2-fast", "text", "seed", minimum=None),
@@ -170,24 +169,17 @@ def _wrongly_accepted() -> Iterator[Fault]:
         "PARAM-05-duration-16", "seedance-2-fast accepts 16 s.", row("seedance-2-fast", "text", "duration", maximum=16)
     )
     yield fault(
-        "PARAM-05-images-9", "gpt-image-2 accepts nine images.", row("gpt-image-2", "generate", "num_images", maximum=9)
-    )
-    yield fault(
         "PARAM-05-seed-unbounded",
         "seedance-2-fast accepts a seed of any size.",
         row("seedance-2-fast", "text", "seed", maximum=None),
     )
     yield fault("PARAM-05-fraction-cut-off", "15.5 is read as 15.", in_params(_whole), "PARAM-04")
 
-    for model, mode, param, count in (
-        ("nano-banana-2", "edit", "image_urls", 15),
-        ("seedance-2-fast", "reference", "video_urls", 4),
-    ):
-        yield fault(
-            f"PARAM-06-{model}-{param.replace('_', '-')}-{count}",
-            f"{model} accepts {count} {param}.",
-            row(model, mode, param, maxItems=count),
-        )
+    yield fault(
+        "PARAM-06-nano-banana-2-image-urls-15",
+        "nano-banana-2 accepts 15 image_urls.",
+        row("nano-banana-2", "edit", "image_urls", maxItems=15),
+    )
     yield fault(
         "PARAM-06-unlimited",
         "seedream-5-lite accepts image_urls of any length.",
@@ -243,30 +235,9 @@ def _wrongly_refused() -> Iterator[Fault]:
         combines,
     )
     yield fault(
-        "PARAM-10-duration-15-refused",
-        "seedance-2-fast refuses 15 s.",
-        row("seedance-2-fast", "text", "duration", maximum=14),
-        combines,
-    )
-    yield fault(
-        "PARAM-10-duration-3-refused", "kling-o3 refuses 3 s.", row("kling-o3", "text", "duration", minimum=4), combines
-    )
-    yield fault(
         "PARAM-10-seed-0-refused",
         "seedance-2-fast refuses seed 0.",
         row("seedance-2-fast", "text", "seed", minimum=1),
-        combines,
-    )
-    yield fault(
-        "PARAM-11-14-images-refused",
-        "nano-banana-2 refuses 14 image_urls.",
-        row("nano-banana-2", "edit", "image_urls", maxItems=13),
-        combines,
-    )
-    yield fault(
-        "PARAM-11-9-images-refused",
-        "seedance-2-fast refuses nine image_urls.",
-        row("seedance-2-fast", "reference", "image_urls", maxItems=8),
         combines,
     )
     yield fault(
@@ -305,6 +276,156 @@ def _wrongly_refused() -> Iterator[Fault]:
     )
 
 
+_NUMBERS = (
+    ("kling-o3", "text", "duration", 3, 15),
+    ("seedance-2-fast", "text", "duration", 4, 15),
+    ("seedance-2-fast", "text", "seed", 0, 2_147_483_647),
+    ("nano-banana-2", "generate", "num_images", 1, 4),
+    ("gpt-image-2", "generate", "num_images", 1, 8),
+    ("seedream-5-lite", "generate", "num_images", 1, 6),
+)
+"""Model, mode, param, and both ends of its range."""
+_LISTS = (
+    ("seedance-2-fast", "reference", "image_urls", 9),
+    ("seedance-2-fast", "reference", "video_urls", 3),
+    ("seedance-2-fast", "reference", "audio_urls", 3),
+    ("nano-banana-2", "edit", "image_urls", 14),
+    ("seedream-5-lite", "edit", "image_urls", 10),
+    ("kling-3-motion-control", "motion", "video_urls", 1),
+)
+"""Model, mode, param, and its longest list."""
+_VALUES = (
+    ("veo-3-1-fast", "text", "resolution", ("720p", "1080p"), "480p"),
+    ("veo-3-1-fast", "text", "aspect_ratio", ("16:9", "9:16"), "1:1"),
+    ("kling-o3", "text", "shot_type", ("customize", "intelligent"), "no-such-value"),
+    ("kling-3-motion-control", "motion", "character_orientation", ("image", "video"), "no-such-value"),
+    ("gpt-image-2", "generate", "quality", ("auto", "low", "medium", "high"), ""),
+    ("gpt-image-2", "generate", "output_format", ("png", "jpeg", "webp"), "gif"),
+    ("nano-banana-2", "generate", "output_format", ("png", "jpeg", "webp"), "gif"),
+    ("nano-banana-2", "generate", "safety_tolerance", ("1", "2", "3", "4", "5", "6"), ""),
+    ("seedance-2-fast", "text", "aspect_ratio", ("16:9", "9:16", "1:1", "4:3", "3:4", "21:9"), "auto"),
+)
+"""Model, mode, param, its values, and one that it does not have."""
+
+
+def _named(model: str, mode: str, param: str, what: str) -> str:
+    return f"{model}-{mode}-{param.replace('_', '-')}-{what}"
+
+
+def _one_too_many() -> Iterator[Fault]:
+    """A single edge of a single row, one step too wide or too narrow."""
+    for model, mode, param, low, high in _NUMBERS:
+        for requirement, keyword, bound in (("PARAM-04", "minimum", low - 1), ("PARAM-05", "maximum", high + 1)):
+            yield fault(
+                f"{requirement}-{_named(model, mode, param, f'takes-{bound}')}",
+                f"{model} takes {param} {bound}.",
+                row(model, mode, param, **{keyword: bound}),
+            )
+        for keyword, bound, refused_one in (("minimum", low + 1, low), ("maximum", high - 1, high)):
+            yield fault(
+                f"PARAM-10-{_named(model, mode, param, f'refuses-{refused_one}')}",
+                f"{model} refuses {param} {refused_one}, an end of its range.",
+                row(model, mode, param, **{keyword: bound}),
+                "PARAM-15",
+            )
+    for model, mode, param, longest in _LISTS:
+        yield fault(
+            f"PARAM-06-{_named(model, mode, param, f'takes-{longest + 1}')}",
+            f"{model} takes {longest + 1} {param}.",
+            row(model, mode, param, maxItems=longest + 1),
+        )
+        if longest > 1:
+            yield fault(
+                f"PARAM-11-{_named(model, mode, param, f'refuses-{longest}')}",
+                f"{model} refuses {longest} {param}.",
+                row(model, mode, param, maxItems=longest - 1),
+                "PARAM-15",
+            )
+    for model, mode, param, values, stranger in _VALUES:
+        yield fault(
+            f"PARAM-03-{_named(model, mode, param, f'takes-{stranger}')}".replace(":", "-").rstrip("-"),
+            f"{model} takes {param} {stranger!r}.",
+            row(model, mode, param, enum=[*values, stranger]),
+        )
+        last = values[-1]
+        if (model, param) != ("kling-3-motion-control", "character_orientation"):
+            yield fault(
+                f"PARAM-09-{_named(model, mode, param, f'refuses-{last}')}".replace(":", "-"),
+                f"{model} refuses {param} {last!r}.",
+                row(model, mode, param, enum=list(values[:-1])),
+                "PARAM-15",
+            )
+
+
+def _costs(edit: Callable[[Mapping[str, Any]], bool]) -> Change:
+    """Costs twice as much where `edit` says so."""
+    return Change(costs=lambda request, cost: 2 * cost if edit(request) else cost)
+
+
+def _unlisted(name: str) -> Callable[[Any, Refusal | None], Refusal | None]:
+    """A server error for a param of that name."""
+
+    def refusal(request: Any, found: Refusal | None) -> Refusal | None:
+        params = request.get("params") if isinstance(request, dict) else None
+        return Refusal(500, "Unexpected param.") if isinstance(params, dict) and name in params else found
+
+    return refusal
+
+
+def _beside_the_lists() -> Iterator[Fault]:
+    """What params cost, and those that no table lists."""
+    for model, param, default in (
+        ("seedance-2-fast", "resolution", "720p"),
+        ("seedance-2-fast", "duration", 5),
+        ("nano-banana-2", "resolution", "1K"),
+        ("gpt-image-2", "num_images", 1),
+    ):
+        slug = f"{model}-{param.replace('_', '-')}"
+        yield fault(
+            f"PARAM-19-{slug}-left-out",
+            f"{model} costs twice as much without {param}.",
+            _costs(_without_param(model, param)),
+            "GEN-26",
+            *(("GEN-27",) if param == "num_images" else ()),
+        )
+        yield fault(
+            f"PARAM-19-{slug}-given",
+            f"{model} costs twice as much with {param} {default}.",
+            _costs(_with_param(model, param, default)),
+        )
+    for name in ("no_such_param", "promt", "__proto__"):
+        yield fault(
+            f"PARAM-20-{name.strip('_').replace('_', '-')}-500",
+            f"A param {name} is answered 500.",
+            Change(refusal=_unlisted(name)),
+        )
+    clips: Mapping[str, tuple[str, Callable[[Drawing], Drawing]]] = {
+        "a-second-more": ("is a second longer", lambda it: replace(it, seconds=it.seconds + 1)),
+        "half-as-long": ("is half as long", lambda it: replace(it, seconds=it.seconds / 2)),
+        "larger": (
+            "is half as large again",
+            lambda it: replace(it, width=it.width * 3 // 4 * 2, height=it.height * 3 // 4 * 2),
+        ),
+        "wide": ("is wide", lambda it: replace(it, width=it.height * 16 // 18 * 2)),
+    }
+    for slug, (what, edit) in clips.items():
+        yield fault(f"PARAM-22-{slug}", f"A clip {what}.", _clips(edit))
+
+
+def _without_param(model: str, param: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda request: request["model"] == model and param not in request["params"]
+
+
+def _with_param(model: str, param: str, value: object) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda request: request["model"] == model and request["params"].get(param) == value
+
+
+def _clips(edit: Callable[[Drawing], Drawing]) -> Change:
+    return Change(draws=lambda drawing: edit(drawing) if drawing.seconds else drawing)
+
+
 def faults() -> Iterator[Fault]:
     yield from _wrongly_accepted()
     yield from _wrongly_refused()
+    yield from _one_too_many()
+    yield from _beside_the_lists()

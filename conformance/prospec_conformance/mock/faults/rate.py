@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from ..changes import Answer, Change, combined, in_errors, is_error, without
+from .auth import ENDPOINTS
 from .fault import Fault, fault
 
 LIMIT, REMAINING, RESET = NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -88,8 +89,9 @@ def _told() -> Iterator[Fault]:
     for id, name in (("RATE-02", LIMIT), ("RATE-03", REMAINING), ("RATE-04", RESET)):
         yield fault(f"{id}-missing", f"No answer has {name}.", _lacks(name), "RATE-05")
         for endpoint in ("generate", "getGeneration", "initiateUpload"):
+            slug = ENDPOINTS[endpoint]
             yield fault(
-                f"{id}-missing-{endpoint}", f"{endpoint} lacks {name}.", _lacks(name, when=_of(endpoint)), "RATE-05"
+                f"{id}-missing-{slug}", f"{endpoint} lacks {name}.", _lacks(name, when=_of(endpoint)), "RATE-05"
             )
     yield fault(
         "RATE-05-missing-400", "A 400 has none of the headers.", _lacks(*NAMES, when=lambda it: it.status == 400)

@@ -192,7 +192,6 @@ def _steps() -> Iterator[Fault]:
     initiated: Mapping[str, tuple[str, Change]] = {
         "UPLOAD-01-token-missing": ("answers no token", _initiate(_lacking("token"))),
         "UPLOAD-01-token-number": ("answers a number for a token", _initiate(_with(token=5))),
-        "UPLOAD-01-token-empty": ("answers an empty token", _initiate(_with(token=""))),
         "UPLOAD-01-token-missing-mov": (
             "answers no token for video/quicktime",
             _initiate(_lacking("token"), "video/quicktime"),
@@ -343,7 +342,7 @@ def _files() -> Iterator[Fault]:
 
 
 def _tokens() -> Iterator[Fault]:
-    yield fault("UPLOAD-21-no-key", "A PUT needs no key.", Change(admits=_no_key), "AUTH-01")
+    yield fault("UPLOAD-21-no-key", "A PUT needs no key.", Change(admits=_no_key), "AUTH-01", "AUTH-09")
     for status in (403, 404):
         yield fault(
             f"UPLOAD-21-{status}",
@@ -351,6 +350,7 @@ def _tokens() -> Iterator[Fault]:
             _with_status("putUpload", 401, status),
             "AUTH-01",
             "AUTH-02",
+            "AUTH-09",
         )
     yield fault(
         "UPLOAD-22-any-account",
@@ -444,9 +444,7 @@ def _refusals() -> Iterator[Fault]:
     }
     for slug, (what, edit) in taken.items():
         yield fault(f"UPLOAD-35-{slug}-taken", f"initiate takes {what}.", _announced_as(edit))
-    yield fault(
-        "UPLOAD-35-no-json-taken", "initiate takes what is no JSON.", _announced_as(_of_text), "ERR-04", "UPLOAD-34"
-    )
+    yield fault("UPLOAD-35-no-json-taken", "initiate takes what is no JSON.", _announced_as(_of_text))
     yield fault(
         "UPLOAD-35-422",
         "initiate answers a body that is no object with 422.",
@@ -466,7 +464,6 @@ def _refusals() -> Iterator[Fault]:
         "UPLOAD-36-put-302",
         "A PUT to an unknown token is answered 302.",
         _with_status("putUpload", 404, 302),
-        "ERR-07",
     )
     yield fault(
         "UPLOAD-39-taken",
@@ -487,7 +484,12 @@ def _params() -> Iterator[Fault]:
     for model, mode, param in rows:
         slug = f"{model}-{param.replace('_', '-')}"
         where = f"{param} of {model} {mode}"
-        yield fault(f"PARAM-16-{slug}", f"{where} takes no URL.", _no(_has_url, model, mode, param))
-        yield fault(f"PARAM-17-{slug}", f"{where} takes no upload token.", _no(_has_token, model, mode, param))
+        values = "PARAM-12" if param == "image_url" else "PARAM-11"
+        smallest = () if model == "seedance-2-fast" else ("GEN-01",)
+        no_url = _no(_has_url, model, mode, param)
+        yield fault(f"PARAM-16-{slug}", f"{where} takes no URL.", no_url, values, *smallest)
+        cheapest = ("UPLOAD-23", "UPLOAD-30") if model == "seedream-5-lite" else ()
+        no_token = _no(_has_token, model, mode, param)
+        yield fault(f"PARAM-17-{slug}", f"{where} takes no upload token.", no_token, *cheapest)
         if param != "image_url" and model != "kling-3-motion-control":
             yield fault(f"PARAM-18-{slug}", f"{where} takes either URLs or tokens.", _no_both(model, mode, param))

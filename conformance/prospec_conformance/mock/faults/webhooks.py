@@ -51,6 +51,14 @@ def _timestamp(edit: Callable[[datetime], object]) -> Edit:
     return lambda event: event | {"timestamp": edit(datetime.fromisoformat(event["timestamp"]))}
 
 
+def _as_text(name: str) -> Edit:
+    return lambda data: data | {name: str(data[name])}
+
+
+def _ahead(by: timedelta) -> Edit:
+    return _timestamp(lambda moment: _iso(moment + by))
+
+
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -71,6 +79,10 @@ def _headers(edit: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Change:
     return in_messages(lambda message: replace(message, headers=edit(message.headers)))
 
 
+def _of_type(content_type: str) -> Callable[[Mapping[str, str]], Mapping[str, str]]:
+    return lambda headers: {**headers, "Content-Type": content_type}
+
+
 def _renamed(message: Message) -> Message:
     """The signature under another header than the documented one."""
     headers = {**message.headers, "X-Signature": sign(message.body, message.secret)}
@@ -87,6 +99,11 @@ def _never_retried(*statuses: int | None) -> Change:
     return Change(ends_delivery=lambda _attempt, status, ends: ends or status in statuses)
 
 
+def _sent_once_more(status: int) -> Change:
+    """An answer of that status does not end the delivery where it is the first."""
+    return Change(ends_delivery=lambda attempt, found, ends: ends and not (found == status and attempt == 1))
+
+
 def _ladder(edit: Callable[[tuple[float, ...]], tuple[float, ...]]) -> Change:
     def changed(terms: Terms) -> Terms:
         return replace(terms, retry_after_s=edit(terms.retry_after_s))
@@ -97,6 +114,15 @@ def _ladder(edit: Callable[[tuple[float, ...]], tuple[float, ...]]) -> Change:
 def _rung(retry: int, wait_s: float) -> Change:
     """Another wait before one retry."""
     return _ladder(lambda waits: (*waits[: retry - 1], wait_s, *waits[retry:]))
+
+
+def _cut_off(kept: int) -> Change:
+    """So many retries and no more."""
+    return _ladder(lambda waits: waits[:kept])
+
+
+def _one_more(wait_s: float) -> Change:
+    return _ladder(lambda waits: (*waits, wait_s))
 
 
 def _polled(answer: Answer) -> set[str]:
@@ -267,7 +293,7 @@ def _of_the_event() -> Iterator[Fault]:
         yield fault(
             f"HOOK-06-{name.replace('_', '-')}-as-text",
             f"{name} of an event is a string.",
-            in_events(_data(lambda data, name=name: data | {name: str(data[name])}), _is_completed),
+            in_events(_data(_as_text(name)), _is_completed),
             "HOOK-07",
         )
     for name, value in {"output_url": "results/a.mp4", "cost_usd": None, "model": 1}.items():
@@ -312,9 +338,7 @@ def _of_the_event() -> Iterator[Fault]:
         ("behind", "a day behind", timedelta(days=-1)),
         ("next-year", "of another year", timedelta(days=366)),
     ):
-        yield fault(
-            f"HOOK-10-{slug}", f"timestamp is {what}.", in_events(_timestamp(lambda m, ahead=ahead: _iso(m + ahead)))
-        )
+        yield fault(f"HOOK-10-{slug}", f"timestamp is {what}.", in_events(_ahead(ahead)))
     for name, also in {"event": ("HOOK-03",), "generation_id": (), "timestamp": ()}.items():
         yield fault(
             f"HOOK-33-no-{name.replace('_', '-')}",
@@ -336,7 +360,7 @@ def _of_the_event() -> Iterator[Fault]:
         yield fault(
             f"HOOK-34-{slug}",
             f"Events come as {found.partition(';')[0]}.",
-            _headers(lambda headers, found=found: {**headers, "Content-Type": found}),
+            _headers(_of_type(found)),
         )
     yield fault(
         "HOOK-34-none",
@@ -401,7 +425,7 @@ def _of_the_signature() -> Iterator[Fault]:
         combined(
             [
                 _signs(lambda message: message.body, _is_retry),
-                in_events(_timestamp(lambda moment: _iso(moment + timedelta(seconds=30))), _is_retry),
+                in_events(_ahead(timedelta(seconds=30)), _is_retry),
             ]
         ),
         "HOOK-26",
@@ -413,7 +437,7 @@ def _of_retries() -> Iterator[Fault]:
         yield fault(
             f"HOOK-18-{status}",
             f"What was answered {status} is sent once more.",
-            Change(ends_delivery=lambda attempt, found, ends, s=status: ends and not (found == s and attempt == 1)),
+            _sent_once_more(status),
         )
     for slug, what, statuses in (
         ("500", "500", (500,)),
@@ -450,12 +474,12 @@ def _of_retries() -> Iterator[Fault]:
         ("HOOK-22", 2, "the second retry"),
         ("HOOK-23", 3, "the third retry"),
     ):
-        yield fault(f"{id}-none", f"Nothing comes after {what}.", _ladder(lambda waits, kept=kept: waits[:kept]))
+        yield fault(f"{id}-none", f"Nothing comes after {what}.", _cut_off(kept))
     for slug, wait_s in (("1", 1.0), ("3600", 3600.0), ("21600", 21600.0)):
         yield fault(
             f"HOOK-24-{slug}",
             f"A fifth retry comes {slug} s after the fourth.",
-            _ladder(lambda waits, wait_s=wait_s: (*waits, wait_s)),
+            _one_more(wait_s),
         )
     yield fault(
         "HOOK-25-event",
