@@ -20,8 +20,9 @@ from pathlib import Path
 
 import prospec_conformance
 import pytest
-from prospec.ir import Level, Spec
+from prospec.ir import Spec
 from prospec.loader import load
+from prospec_conformance import selftest
 from prospec_conformance.cli import _exit_code as exit_code
 from prospec_conformance.implementation import Target, reset_s
 from prospec_conformance.mock import FAULTS, VARIANTS, MockConfig, serve
@@ -29,10 +30,6 @@ from prospec_conformance.report import Report, as_json, as_text
 from prospec_conformance.run import Options, UnreachableError, run
 
 SPEC: Spec = load()
-RANDOM = ("PARAM-14", "PARAM-15", "ERR-06")
-"""Requirements that the random layer proves."""
-LARGE = tuple(f"UPLOAD-{number}" for number in range(13, 19))
-"""Requirements that only large files prove."""
 SUITE = Path(prospec_conformance.__file__).parent / "suite"
 CHECKED = {
     id for path in SUITE.glob("test_*.py") for id in re.findall(r'@requirement\("([A-Z]+-[0-9]+)"\)', path.read_text())
@@ -42,7 +39,8 @@ CHECKED = {
 
 @contextmanager
 def judged(options: Options, *, is_mock: bool = True, **config: object) -> Iterator[Report]:
-    mock = MockConfig(**config)  # type: ignore[arg-type]
+    """A run on a mock as `prospec conformance run` embeds it."""
+    mock = MockConfig(**{"rate_limit": SPEC.service.requests_per_minute, **config})  # type: ignore[arg-type]
     with serve(mock, SPEC) as server:
         keys = (mock.api_key, mock.second_api_key, mock.webhook_secret, mock.control_token)
         yield run(SPEC, Target(server.base_url, *keys, is_mock=is_mock), options, say=lambda line: None)
@@ -60,23 +58,31 @@ def test_the_mock_passes_every_requirement() -> None:
         assert exit_code(report) == 0
 
 
-def test_nearly_every_verdict_on_the_mock_is_reached() -> None:
-    """What is skipped is skipped for want of documentation, and named here."""
+def test_what_is_skipped_on_the_mock_is_skipped_for_want_of_documentation() -> None:
+    """Rows that nobody documents bind nobody: the mock takes what they would refuse, and so tells nothing of them."""
     with judged(Options(seed=1)) as report:
-        skipped = {
-            (verdict.requirement, verdict.reason)
-            for each in report.summed
-            for verdict in each.verdicts
-            if verdict.outcome == "skipped"
-        }
-    assert skipped == {
-        ("PARAM-12", "what it holds is not documented (GAP-15)"),
-        ("PARAM-14", "no row of this mode is documented"),
-        ("PARAM-15", "no row of this mode is documented"),
+        skipped: dict[str, set[str]] = {}
+        for each in report.summed:
+            for verdict in each.verdicts:
+                if verdict.outcome == "skipped":
+                    skipped.setdefault(verdict.reason or "", set()).add(verdict.requirement)
+    guessed = {f"PARAM-{number:02}" for number in range(1, 13)}
+    unpriced = skipped.pop("no one price is published for the control request")
+    undocumented = skipped.pop("no row of this mode is documented")
+    unknown = skipped.pop("what it holds is not documented (GAP-15)")
+    unrefused = skipped.pop("nothing was refused")
+    assert (unpriced, undocumented) == ({"GEN-26"}, {"PARAM-14", "PARAM-15"})
+    assert (unknown, unrefused) == ({"PARAM-12"}, {"PARAM-13"})
+    assert skipped.keys() == {
+        "3 faults of guessed rows were accepted; no more are sent",
+        "none of its faults was refused, so the row may not be known here",
+        "nothing that is wrong was refused in this mode, so it says nothing that this is accepted",
     }
+    assert set().union(*skipped.values()) <= guessed
 
 
-def test_every_check_has_a_fault() -> None:
+def test_every_requirement_that_a_program_can_check_has_a_check_and_every_check_a_fault() -> None:
+    assert {each.id for each in SPEC.requirements if not each.unverifiable} == CHECKED
     assert {fault.requirement for fault in FAULTS.values()} == CHECKED
 
 
@@ -85,38 +91,18 @@ def test_what_is_not_judged_is_told_with_the_reason() -> None:
         told = {each.requirement.id: (each.outcome, each.reason) for each in report.summed}
     assert told.keys() == {each.id for each in SPEC.requirements if each.area in ("AUTH", "RATE")}
     for requirement in SPEC.requirements:
-        if requirement.id in told and requirement.id not in CHECKED:
+        if requirement.id in told and requirement.unverifiable:
             outcome, reason = told[requirement.id]
             assert outcome == "skipped"
             assert reason is not None
-            assert (requirement.unverifiable or "no check for it yet") in reason
-    assert "no check yet: " in as_text(report)
+            assert requirement.unverifiable in reason
     assert "checked by no program: " in as_text(report)
 
 
-@pytest.mark.parametrize("id", FAULTS)
-def test_each_fault_turns_its_requirement_and_no_other(id: str) -> None:
-    fault = FAULTS[id]
-    examples = 10 if fault.requirement in RANDOM else 0
-    options = Options(seed=1, examples=examples, sends_large=fault.requirement in LARGE)
-    with judged(options, faults=frozenset({id})) as report:
-        found = outcomes(report)
-        meant = "failed" if SPEC.requirement(fault.requirement).level is Level.MUST else "warned"
-        assert found[fault.requirement] == meant
-        unrelated = {name for name, outcome in found.items() if outcome in ("failed", "warned", "error")}
-        assert unrelated - {fault.requirement, *fault.also} == set()
-        assert exit_code(report) == (1 if meant == "failed" or set(fault.also) & _failed(report) else 0)
-
-
-def _failed(report: Report) -> set[str]:
-    return {id for id, outcome in outcomes(report).items() if outcome == "failed"}
-
-
-@pytest.mark.parametrize("id", VARIANTS)
-def test_no_conforming_variant_fails(id: str) -> None:
-    with judged(Options(seed=1), variants=frozenset({id})) as report:
-        assert {name for name, outcome in outcomes(report).items() if outcome in ("failed", "error")} == set()
-        assert exit_code(report) == 0
+@pytest.mark.parametrize("id", [*FAULTS, *VARIANTS])
+def test_each_fault_turns_its_requirement_and_no_other_and_no_variant_fails(id: str) -> None:
+    """The same as `make kill-matrix` does."""
+    assert selftest.prove(SPEC, id).problems == ()
 
 
 def test_without_max_spend_nothing_valid_is_sent_and_a_fault_is_found_all_the_same() -> None:
@@ -131,7 +117,7 @@ def test_without_max_spend_nothing_valid_is_sent_and_a_fault_is_found_all_the_sa
         assert outcomes(report)["PARAM-05"] == "failed"
 
 
-@pytest.mark.parametrize("ceiling", [Decimal("0.02"), Decimal("1"), Decimal("7.5")])
+@pytest.mark.parametrize("ceiling", [Decimal("0.05"), Decimal("1"), Decimal("7.5")])
 @pytest.mark.parametrize("fault", [None, "PARAM-03-unchecked", "PARAM-07-any-string-accepted"])
 def test_the_ceiling_holds(ceiling: Decimal, fault: str | None) -> None:
     """By the mock's own count of what it charged."""
@@ -160,7 +146,9 @@ def test_a_slow_pace_is_kept_and_not_mistaken_for_refusal(monkeypatch: pytest.Mo
             Options(seed=1, areas=frozenset({"ERR"}), examples=3),
             say=waits.append,
         )
-    assert set(outcomes(report).values()) == {"passed"}
+    # What needs a hand on the mock's clock or balance is skipped: here nobody has one.
+    unsteered = {each.id for each in SPEC.requirements if each.area == "ERR" and each.needs}
+    assert {id for id, outcome in outcomes(report).items() if outcome != "passed"} <= unsteered
     assert len(waits) >= 2
 
 

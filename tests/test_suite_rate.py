@@ -52,7 +52,7 @@ def answering(answer: Callable[[str], Answer]) -> Iterator[str]:
 
         do_GET = do_POST = do_PUT = respond  # noqa: N815 - the names that http.server looks for
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -301,6 +301,9 @@ def self_test(
                 examples=examples,
                 on_proof=lambda proof: ticker.tick(f"{next(count)} of {len(ids)} runs, after {proof.id}"),
             )
+    except KeyboardInterrupt:
+        say("interrupted", "red")
+        return NOTHING_RAN
     finally:
         ticker.done()
     if matrix is not None:
@@ -436,16 +439,20 @@ def mock(
         if rate_limit is not None:
             settings["rate_limit"] = rate_limit or None
         config = MockConfig(**settings | _local_keys())
-        serve_until_stopped(config, spec)
     except (ValueError, SpecError) as error:
+        say(str(error), "red")
+        return USAGE
+    try:
+        serve_until_stopped(config, spec)
+    except OSError as error:
+        say(f"cannot listen on {config.host} port {config.port}: {error.strerror or error}", "red")
+        return USAGE
+    except ValueError as error:
         say(str(error), "red")
         return USAGE
     except RuntimeError as error:
         say(str(error), "red")
         return INTERNAL
-    except OSError as error:
-        say(f"cannot listen on {config.host} port {config.port}: {error.strerror or error}", "red")
-        return USAGE
     return OK
 
 
@@ -513,7 +520,12 @@ def _plan(spec: Spec, options: Options, url: str | None, rate_limit: int | None,
         raise ValueError("--rate-limit takes 1 or more")
     # The key is not used, so there need be none; which others there are tells what would be judged.
     target = Target(url or ELSEWHERE, **{"api_key": "", **_local_keys()})
-    found = plan.plans(spec, options, target, per_minute)
+    try:
+        with _quiet("prospec_conformance.mock"):
+            found = plan.plans(spec, options, target, per_minute)
+    except KeyboardInterrupt:
+        say("interrupted", "red")
+        return NOTHING_RAN
     print(plan.as_json(found) if format == "json" else plan.as_text(found))
     return OK
 

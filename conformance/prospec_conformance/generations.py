@@ -298,6 +298,8 @@ class Generations:
         url = self.finish(observed).member("output_url")
         if not isinstance(url, str):
             raise Inconclusive("no generation was completed, with an output_url")
+        if not url.lower().startswith(("https://", "http://")):
+            raise Inconclusive("output_url is no URL that can be downloaded")
         return self._implementation.download(url)
 
     def blocked(self, lasts_s: int) -> Blocked:

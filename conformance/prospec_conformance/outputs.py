@@ -48,6 +48,7 @@ def kind_of(content: bytes) -> str:
 def clip_of(content: bytes) -> Clip:
     """Raises UnreadableError, and ModuleNotFoundError without the extra `media`."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(io.BytesIO(content), "r") as container:
@@ -60,7 +61,7 @@ def clip_of(content: bytes) -> Clip:
             return Clip(stream.width, stream.height, seconds, bool(container.streams.audio))
     except UnreadableError:
         raise
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         raise UnreadableError(type(error).__name__) from None
 
 

@@ -27,7 +27,7 @@ from .spend import MOST_USD, WRONGLY_ACCEPTED, WRONGLY_ACCEPTED_IN_ALL, estimate
 PROCESSING_S = 60.0
 """How long a generation takes in a plan. The documentation lets a caller wait 180 s."""
 DRY_SEED = 1
-"""Of the dry mock. A seed makes its time one that moves by requests and waits alone."""
+"""Of the dry mock, and of the random requests unless one is asked for. The mock's time then moves by requests alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,18 @@ def plans(spec: Spec, options: Options, target: Target, per_minute: int) -> list
 
 def plan(spec: Spec, options: Options, target: Target, per_minute: int) -> Plan:
     """The plan for a target. Nothing is sent there: its secrets tell only which there are, and its URL whether it is
-    on this machine. Raises ValueError as `run` does.
+    on this machine. Raises ValueError as `run` does, and KeyboardInterrupt.
     """
     config = MockConfig(processing_s=PROCESSING_S, rate_limit=per_minute, seed=DRY_SEED)
-    has_receiver = options.webhook_url is not None or target.is_local
+    dry = replace(
+        options,
+        seed=DRY_SEED if options.seed is None else options.seed,
+        confirms=False,
+        has_receiver=options.webhook_url is not None or target.is_local,
+        # What is a tunnel for the target would lead the mock out of this machine.
+        webhook_url=None,
+        webhook_port=0,
+    )
     sent_by: list[Implementation] = []
     marks: list[tuple[str, int]] = []
 
@@ -100,8 +108,7 @@ def plan(spec: Spec, options: Options, target: Target, per_minute: int) -> Plan:
             report = run(
                 spec,
                 stand_in,
-                # What is a tunnel for the target would lead the mock out of this machine.
-                replace(options, webhook_url=None, webhook_port=0, has_receiver=has_receiver, confirms=False),
+                dry,
                 say=lambda line: None,
                 on_verdict=mark,
                 on_start=sent_by.append,
@@ -109,6 +116,9 @@ def plan(spec: Spec, options: Options, target: Target, per_minute: int) -> Plan:
             )
         finally:
             clock.close()
+    if not report.complete:
+        # pytest keeps an interruption to itself, and half a plan is none.
+        raise KeyboardInterrupt
     ledger = sent_by[0].ledger
     return Plan(
         max_spend_usd=options.max_spend_usd,

@@ -11,25 +11,35 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from prospec.ir import Level, Spec
 
 from .implementation import Target
 from .mock import FAULTS, VARIANTS, Fault, MockConfig, Variant, serve
+from .mock.changes import Change
 from .outcome import Outcome
 from .run import Options, run
 
 SEED = 1
 EXAMPLES = 10
 """Random requests a mode, where they are needed."""
+EXAMPLES_OF_A_VARIANT = 3
+"""The same under a variant, which every request of a mode meets alike."""
 RANDOM = frozenset({"PARAM-14", "PARAM-15", "ERR-06"})
 """Requirements that the random requests prove. For any other fault none are sent: they would be half of the time."""
-LARGE = "UPLOAD"
-"""The area that files as large as allowed are sent for. For the faults of any other they are left out, likewise."""
+LARGE = frozenset(f"UPLOAD-{number}" for number in range(13, 19))
+"""Requirements that files as large as allowed prove. For any other fault none are sent, likewise."""
+SIZING = ("max_bytes", "takes")
+"""The seams at which it is decided whether such a file is taken."""
+ROWS = "PARAM"
+"""The area that probes every row of the catalog, half of the requests. A fault that leaves `JUDGING` alone cannot touch
+it, and is spared it."""
+JUDGING = ("request", "schema", "strict", "refusal", "answer")
+"""The seams at which a fault changes how a request is read and judged, or what is answered."""
 BAD: frozenset[Outcome] = frozenset({"failed", "warned", "error"})
 _ALLOCATIONS = 50_000
 """Objects made between two looks for garbage: a worker is short-lived, and looking took a tenth of its time."""
@@ -68,25 +78,51 @@ def chosen(spec: Spec, areas: Collection[str] | None = None) -> list[str]:
 def prove(spec: Spec, id: str, examples: int | None = None) -> Proof:
     """Run the suite under a fault or a variant. `examples` is what it takes by itself for None."""
     fault, started = FAULTS.get(id), time.monotonic()
-    chosen = MockConfig(faults=frozenset({id})) if fault else MockConfig(variants=frozenset({id}))
-    needs_random = fault is None or bool(RANDOM & {fault.requirement, *fault.also})
-    options = Options(
-        seed=SEED,
-        examples=(EXAMPLES if needs_random else 0) if examples is None else examples,
-        sends_large=fault is None or any(each.startswith(LARGE) for each in (fault.requirement, *fault.also)),
+    # As `prospec conformance run` embeds it.
+    config = MockConfig(
+        rate_limit=spec.service.requests_per_minute,
+        faults=frozenset({id} & FAULTS.keys()),
+        variants=frozenset({id} & VARIANTS.keys()),
     )
+    options = _options(spec, fault or VARIANTS[id])
+    if examples is not None:
+        options = replace(options, examples=examples)
     try:
-        with serve(chosen, spec) as server:
-            keys = (chosen.api_key, chosen.second_api_key, chosen.webhook_secret, chosen.control_token)
+        with serve(config, spec) as server:
+            keys = (config.api_key, config.second_api_key, config.webhook_secret, config.control_token)
             target = Target(server.base_url, *keys, is_mock=True)
             report = run(spec, target, options, say=lambda line: None)
     except Exception as error:
         # Whatever it is, it is no proof, and the other runs go on.
         return Proof(id, {}, (f"the suite broke: {type(error).__name__}: {error}",))
-    found = {each.requirement.id: each.outcome for each in report.summed if each.is_checked and each.outcome in BAD}
+    bad = [each for each in report.summed if each.is_checked and each.outcome in BAD]
+    found: dict[str, Outcome] = {each.requirement.id: each.outcome for each in bad}
     wrong = [] if report.complete else ["the run was not finished"]
     wrong += _wrong(spec, fault, found)
     return Proof(id, found, tuple(wrong), report.requests, time.monotonic() - started)
+
+
+def _options(spec: Spec, entry: Fault | Variant) -> Options:
+    """What a run takes under that fault or variant."""
+    sends_large = _changes(entry.change, SIZING)
+    if isinstance(entry, Variant):
+        return Options(seed=SEED, examples=EXAMPLES_OF_A_VARIANT, sends_large=sends_large)
+    related = {entry.requirement, *entry.also}
+    areas = {spec.requirement(id).area for id in related}
+    every = frozenset(each.area for each in spec.requirements)
+    return Options(
+        areas=every if ROWS in areas or _changes(entry.change, JUDGING) else every - {ROWS},
+        examples=EXAMPLES if RANDOM & related else 0,
+        seed=SEED,
+        sends_large=sends_large or bool(LARGE & related),
+    )
+
+
+def _changes(change: Change, seams: Iterable[str]) -> bool:
+    return any(getattr(change, name) != getattr(_UNCHANGED, name) for name in seams)
+
+
+_UNCHANGED = Change()
 
 
 def _wrong(spec: Spec, fault: Fault | None, found: Mapping[str, Outcome]) -> Iterator[str]:

@@ -330,9 +330,7 @@ def in_messages(
     return Change(message=lambda message: edit(message) if when(message) else message)
 
 
-def in_events(
-    edit: Callable[[dict[str, Any]], Any], when: Callable[[Message], bool] = lambda _message: True
-) -> Change:
+def in_events(edit: Callable[[dict[str, Any]], Any], when: Callable[[Message], bool] = lambda _message: True) -> Change:
     """Rewrites what those attempts say, and signs that."""
 
     def told(message: Message) -> Message:

@@ -489,8 +489,8 @@ def test_the_410_says_why(generations: Generations, field: str) -> None:
     """410 Gone (code: output_expired)."""
     expired = generations.expired()
     exchange = expired.late if field == "the output" else expired.polled
-    if exchange.status != 410:
-        raise Inconclusive(f"answered {exchange.status}, no 410")
+    if exchange.status != 410 or not isinstance(exchange.json, dict):
+        raise Inconclusive(f"answered {exchange.status}, and no 410 with a JSON object")
     if exchange.member("code") != "output_expired":
         raise Violation(f"code is {_shown(exchange, 'code')}, expected 'output_expired'", exchange)
 

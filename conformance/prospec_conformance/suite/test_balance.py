@@ -355,8 +355,8 @@ def test_the_403_says_why(implementation: Implementation, generations: Generatio
     """The sample: "detail": "Insufficient balance. Please top up to continue."."""
     with _left_with(control, Decimal(0)):
         answer = implementation.generate(generations.request(), expects_refusal=True)
-    if answer.status != 403:
-        raise Inconclusive(f"the request was answered {answer.status}")
+    if answer.status != 403 or not isinstance(answer.json, dict):
+        raise Inconclusive(f"the request was answered {answer.status}, and no 403 with a JSON object")
     if not isinstance(answer.member("detail"), str):
         raise Violation("detail is no string", answer)
 

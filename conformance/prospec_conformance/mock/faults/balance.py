@@ -204,7 +204,9 @@ def _charges() -> Iterator[Fault]:
         "What has failed is refunded again whenever it is polled.",
         _toll(_has_status("getGeneration", "failed"), -CENT),
     )
-    yield fault("BAL-10-polling-charged", "A poll takes a cent.", _toll(_is_answered("getGeneration", 200)), "BAL-06")
+    yield fault(
+        "BAL-10-polling-charged", "A poll takes a cent.", _toll(_is_answered("getGeneration", 200)), "BAL-06", "HOOK-32"
+    )
     yield fault(
         "BAL-10-polling-completed-charged",
         "A poll of what has completed takes a hundredth of a cent.",

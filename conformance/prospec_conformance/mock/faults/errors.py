@@ -72,13 +72,16 @@ def faults() -> Iterator[Fault]:
         "ERR-02-no-message",
         "An error has no message.",
         in_bodies(lambda body: without(body, "message", "detail"), is_error),
+        "ERR-15",
     )
     yield fault(
         "ERR-02-empty-message",
         "An error's message is empty.",
         in_bodies(lambda body: body | {"message": "", "detail": ""}, is_error),
     )
-    yield fault("ERR-03-no-code", "An error has no code.", in_bodies(lambda body: without(body, "code"), is_error))
+    yield fault(
+        "ERR-03-no-code", "An error has no code.", in_bodies(lambda body: without(body, "code"), is_error), "ASYNC-27"
+    )
     yield fault(
         "ERR-03-no-code-401",
         "A 401 has no code.",
@@ -100,11 +103,13 @@ def faults() -> Iterator[Fault]:
         "ERR-05-unknown-400",
         "An unknown generation is answered 400.",
         in_errors(lambda answer: replace(answer, status=400), "getGeneration", 404),
+        "ASYNC-28",
     )
     yield fault(
         "ERR-05-unknown-200",
         "An unknown generation is answered as one that is queued.",
         in_errors(lambda answer: replace(answer, status=200, body=FAKE), "getGeneration", 404),
+        "ASYNC-28",
     )
     yield fault(
         "ERR-06-params-type-500",

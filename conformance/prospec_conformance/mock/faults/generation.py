@@ -167,7 +167,7 @@ def _run_and_answered() -> Iterator[Fault]:
         yield fault(f"GEN-17-{model}-unknown", f"{model} is unknown.", change, *_UNKNOWN[model])
     for kind in ("image", "video"):
         # The cheapest model, by which the rest is judged, makes images.
-        rest = ("ASYNC-22", "ASYNC-31", "ERR-10", "UPLOAD-23", "UPLOAD-30") if kind == "image" else ("GEN-02",)
+        rest = ("ERR-10", "UPLOAD-23", "UPLOAD-30") if kind == "image" else ("GEN-02",)
         yield fault(f"GEN-18-no-{kind}", f"No {kind} model is known.", _kind(kind), "GEN-01", "GEN-17", *rest)
     yield fault(
         "GEN-19-https-webhook-refused",
@@ -229,25 +229,16 @@ def _priced_otherwise() -> Iterator[Fault]:
     )
 
 
-_OUTPUTS = ("ASYNC-24", "ASYNC-30")
-"""What else is looked for at output_url."""
-
-
 def _yielded() -> Iterator[Fault]:
-    yield fault("GEN-23-not-found", "No output is found.", _downloads(_refuses(404)), *_OUTPUTS)
+    yield fault("GEN-23-not-found", "No output is found.", _downloads(_refuses(404)))
     for kind in ("image", "video"):
-        yield fault(f"GEN-23-{kind}-not-found", f"No {kind} is found.", _downloads(_refuses(404), kind), *_OUTPUTS)
+        yield fault(f"GEN-23-{kind}-not-found", f"No {kind} is found.", _downloads(_refuses(404), kind))
         yield fault(f"GEN-23-{kind}-empty", f"The file of a {kind} is empty.", _downloads(_holds(b""), kind))
     yield fault("GEN-24-a-page", "output_url leads to a page for people.", _downloads(_holds(b"<!doctype html>")))
     yield fault("GEN-24-picture-of-a-clip", "A video is a picture.", _drawn("video", format="png"))
     yield fault("GEN-24-clip-of-a-picture", "An image is a clip.", _drawn("image", format="mp4", seconds=1.0))
     for status in (401, 403):
-        yield fault(
-            f"GEN-25-{status}",
-            f"An output without a key is answered {status}.",
-            _downloads(_refuses(status)),
-            "ASYNC-24",
-        )
+        yield fault(f"GEN-25-{status}", f"An output without a key is answered {status}.", _downloads(_refuses(status)))
 
 
 _UNKNOWN: Mapping[str, tuple[str, ...]] = {"kling-v3": (), "seedance-2": ("GEN-01", "GEN-02", "PARAM-12")}
@@ -305,7 +296,7 @@ def faults() -> Iterator[Fault]:
         in_generations(_with(status="success"), "completed"),
         "ASYNC-13",
         "GEN-09",
-        "GEN-10",
+        "HOOK-11",
     )
     yield fault(
         "GEN-05-status-pending",
@@ -360,7 +351,8 @@ def faults() -> Iterator[Fault]:
         "duration-missing": ("lacks duration_ms", _lacking("duration_ms")),
     }
     for slug, (what, edit) in completed.items():
-        also = ("ASYNC-16",) if slug.endswith("missing") else ()
+        event = "HOOK-08" if slug.startswith("output-url") else "HOOK-07"
+        also = ("ASYNC-16",) if slug.endswith("missing") else (event,)
         yield fault(f"GEN-10-{slug}", f"A completed generation {what}.", in_generations(edit, "completed"), *also)
     for requirement, member in (("GEN-11", "model"), ("GEN-12", "params")):
         yield fault(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..changes import Answer, Change, in_bodies, in_errors, in_generations, is_error, with_status, without
+from ..changes import Answer, Change, combined, in_bodies, in_errors, in_generations, is_error, with_status, without
 from .fault import Fault, fault
 
 RESULT = ("output_url", "cost_usd", "duration_ms")
@@ -199,11 +199,6 @@ def _first_answer() -> Iterator[Fault]:
         "poll_url leads to no endpoint.",
         _queued(lambda body: body | {"poll_url": str(body["poll_url"]).replace("/v1/generations/", "/v1/status/")}),
     )
-    yield fault(
-        "ASYNC-08-poll-url-of-another",
-        "poll_url leads to a generation that there is not.",
-        _queued(lambda body: body | {"poll_url": str(body["poll_url"]).replace("gen_", "gen_0/gen_")}),
-    )
     for status in (201, 203):
         yield fault(
             f"ASYNC-09-answered-{status}",
@@ -219,7 +214,7 @@ def _polling() -> Iterator[Fault]:
             f"A generation that is polled {status} lacks {name}.",
             _polled(_lacking(name), status),
             "ASYNC-12",
-            *(("ASYNC-08", "HOOK-07") if status == "completed" else ()),
+            *(("ASYNC-08",) if status == "completed" else ()),
         )
     yield fault(
         "ASYNC-11-status-missing",
@@ -265,6 +260,7 @@ def _polling() -> Iterator[Fault]:
         "What has been polled completed has failed the next time.",
         _counted("ASYNC-14", lambda body, seen: _state("failed")(body) if seen else body, "completed"),
         "ASYNC-15",
+        "PARAM-19",
     )
     yield fault(
         "ASYNC-15-processing-then-queued",
@@ -282,7 +278,7 @@ def _polling() -> Iterator[Fault]:
             f"ASYNC-16-polled-without-{slug}",
             f"A generation that is polled completed lacks {name}.",
             _polled(_lacking(name), "completed"),
-            "GEN-10",
+            *(("GEN-10",) if name == "output_url" else ()),
         )
     for status in ("queued", "processing"):
         yield fault(
@@ -295,7 +291,8 @@ def _polling() -> Iterator[Fault]:
         "processing": ("processing", _with(status="processing")),
     }
     for slug, (what, edit) in failed.items():
-        yield fault(f"ASYNC-18-shown-{slug}", f"What has failed is polled {what}.", _polled(edit, "failed"), "HOOK-11")
+        also = () if slug == "completed" else ("HOOK-11",)
+        yield fault(f"ASYNC-18-shown-{slug}", f"What has failed is polled {what}.", _polled(edit, "failed"), *also)
     for name in ("generation_id", "model", "mode"):
         yield fault(
             f"ASYNC-18-failed-without-{name.replace('_', '-')}",
@@ -306,7 +303,9 @@ def _polling() -> Iterator[Fault]:
         "ASYNC-19-cost-grows",
         "cost_usd has doubled at the third poll.",
         _counted("ASYNC-19", _dearer_later, "completed"),
+        "GEN-26",
         "GEN-27",
+        "PARAM-19",
     )
     yield fault(
         "ASYNC-28-shown-to-anyone",
@@ -390,17 +389,22 @@ def _keeping() -> Iterator[Fault]:
             f"An output that is gone is answered {status}.",
             _answers("", 410, with_status(status)),
         )
-    for status in (404, 500):
+    for status, code in ((404, "not_found"), (500, "internal_error")):
         yield fault(
             f"ASYNC-26-polled-{status}",
             f"Polling is answered {status} once the output is gone.",
-            in_errors(with_status(status), "getGeneration", 410),
+            combined(
+                [
+                    in_bodies(_with(code=code), _is_gone("getGeneration")),
+                    _answers("getGeneration", 410, with_status(status)),
+                ]
+            ),
         )
-    code: Mapping[str, tuple[str, Edit]] = {
+    codes: Mapping[str, tuple[str, Edit]] = {
         "missing": ("no code", _lacking("code")),
         "gone": ("the code gone", _with(code="gone")),
     }
-    for slug, (what, edit) in code.items():
+    for slug, (what, edit) in codes.items():
         for endpoint, name in (("", "output"), ("getGeneration", "polling")):
             yield fault(
                 f"ASYNC-27-{name}-code-{slug}",
