@@ -266,7 +266,7 @@ def self_test(
     only
         Areas, separated by commas: the faults that break a requirement of theirs, and no variant.
     examples
-        Random requests a mode in every run; unless given, 10 where they are needed to find a fault, else none.
+        Random requests a mode in every run; unless given, no more than it takes to find the fault, mostly none.
     matrix
         A Markdown file that shows every fault with what came of it.
     format

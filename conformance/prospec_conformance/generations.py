@@ -12,14 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from typing import Any, Literal
+from urllib.parse import quote
 
 from prospec.example import request, smallest_params
 from prospec.ir import Mode, Model
 
-from .implementation import Exchange, Implementation, NoAnswerError, Target
+from .implementation import Exchange, Implementation, NoAnswerError
 from .money import is_paid
+from .once import Once
 from .outcome import Inconclusive
 from .spend import SpendingRefusedError, amount
 
@@ -51,7 +52,6 @@ LONGEST_ID = 200
 LONGEST_URL = 2000
 ENDS = ("completed", "failed")
 
-_Kept = TypeVar("_Kept")
 
 
 @dataclass(slots=True, eq=False)
@@ -194,7 +194,7 @@ class Generations:
     def __init__(self, implementation: Implementation, model: Model, mode: Mode) -> None:
         """`model` and `mode` are those that a check takes which does not care: the cheapest."""
         self._implementation = implementation
-        self._kept: dict[str, object] = {}
+        self._once = Once()
         self.model = model
         self.mode = mode
 
@@ -310,21 +310,6 @@ class Generations:
         """On a mock: a generation that is 7 days old."""
         return self._once("expired", self._expired)
 
-    def _once(self, name: str, make: Callable[[], _Kept]) -> _Kept:
-        """What was made under that name, or why it could not be."""
-        if name not in self._kept:
-            try:
-                self._kept[name] = make()
-            except (Inconclusive, SpendingRefusedError) as error:
-                self._kept[name] = error
-            except NoAnswerError as error:
-                self._kept[name] = Inconclusive(str(error))
-                raise
-        kept = self._kept[name]
-        if isinstance(kept, Exception):
-            raise kept
-        return cast(_Kept, kept)
-
     def _batch(self, *switches: Switch) -> Batch:
         implementation, target = self._implementation, self._implementation.target
         second = None if target.second_api_key is None else implementation.bearer(target.second_api_key)
@@ -434,31 +419,3 @@ def _has_settled(made: Iterable[Observed], before: Exchange, after: Exchange) ->
     with suppress(Inconclusive):
         return None not in costs and is_paid(before, after, filter(None, costs))
     return False
-
-
-def path_within(target: Target, url: object) -> str | None:
-    """Path and query of a URL below the base URL; None for any other. Whoever sends it, sends it to the base URL."""
-    parts, base = url_parts(url), url_parts(target.base_url)
-    if parts is None or base is None:
-        return None
-    prefix = base.path.rstrip("/")
-    if _origin(parts) != _origin(base) or not parts.path.startswith(f"{prefix}/"):
-        return None
-    path = parts.path.removeprefix(prefix)
-    return f"{path}?{parts.query}" if parts.query else path
-
-
-def url_parts(url: object) -> Any:
-    """The parts of a URL of printable ASCII; None for anything else."""
-    if not isinstance(url, str) or len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port, parts.hostname
-    except ValueError:
-        return None
-    return parts
-
-
-def _origin(parts: Any) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

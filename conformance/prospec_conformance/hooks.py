@@ -6,14 +6,14 @@ Here live no expectations but the tolerances by which a time is judged, and no s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain, repeat
-from typing import Any, TypeVar
 
 from .generations import ENDS, FIRST_WAIT_S, LONGEST_S, LONGEST_WAIT_S, Generations, Observed
 from .implementation import Exchange, Implementation, NoAnswerError
+from .once import Once
 from .outcome import Inconclusive
 from .receiver import Answer, Arrival, Mailbox, Receiver
 from .spend import SpendingRefusedError, amount
@@ -62,7 +62,6 @@ IN_REAL_TIME: Mapping[str, tuple[Answer, ...]] = {
 }
 """The same where each generation may cost money, and nobody waits for more than the first retry."""
 
-T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +137,7 @@ class Hooks:
         self._control = implementation.time
         self._generations = generations
         self._receiver = receiver
-        self._kept: dict[str, Any] = {}
+        self._once = Once()
         self._told: list[Told] = []
         self._ids: set[str] = set()
         self._absent: Receiver | None = None
@@ -356,20 +355,3 @@ class Hooks:
 
     def _now(self) -> float:
         return time.time() if self._control is None else self._control.now_s()
-
-    def _once(self, name: str, make: Callable[[], T]) -> T:
-        """What was made under that name. What ended the making is raised again, silence only once."""
-        if name not in self._kept:
-            try:
-                self._kept[name] = make()
-            except NoAnswerError as error:
-                # Silence is one finding, of the test that met it; to the others it is a want.
-                self._kept[name] = Inconclusive(str(error))
-                raise
-            except (Inconclusive, SpendingRefusedError) as error:
-                self._kept[name] = error
-        kept = self._kept[name]
-        if isinstance(kept, Exception):
-            raise kept
-        found: T = kept
-        return found

@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from ..generations import ENDS, Generations, Observed, Switch, date_s, output_url, path_within, url_parts
+from ..generations import ENDS, Generations, Observed, Switch, date_s, output_url
 from ..implementation import Exchange, Implementation
 from ..lifecycle import Findings, Lifecycle, went_back
 from ..outcome import Inconclusive, Violation
 from ..plugin import Run, fields, requirement
 from ..probe import settle_inconclusive
+from ..urls import path_below, split
 
 IDENTITY = ("generation_id", "status", "model", "mode")
 SKEW_S = 60.0
@@ -106,7 +107,7 @@ def test_poll_url_leads_to_the_generation(generations: Generations) -> None:
     """The sample has poll_url: an absolute URL whose path ends in the generation_id."""
     observed = _identified(generations)
     url = observed.started.member("poll_url")
-    parts = url_parts(url)
+    parts = split(url)
     if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
         raise Violation(f"poll_url is {_shown(observed.started, 'poll_url')}, expected a URL", observed.started)
     if not parts.path.endswith(f"/{observed.id}"):
@@ -117,7 +118,7 @@ def test_poll_url_leads_to_the_generation(generations: Generations) -> None:
 def test_poll_url_shows_the_generation(generations: Generations, implementation: Implementation) -> None:
     """The sample's poll_url is the URL to poll. Where it is another host's, the key is not sent there."""
     observed = _identified(generations)
-    path = path_within(implementation.target, observed.started.member("poll_url"))
+    path = path_below(implementation.target.base_url, observed.started.path, observed.started.member("poll_url"))
     if path is None:
         raise Inconclusive("poll_url is no URL of the API: the key is not sent there")
     exchange = implementation.send("GET", path)
