@@ -85,11 +85,11 @@ def tool() -> Callable[..., str]:
     return find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(tool: Callable[..., str]) -> Iterator[Callable[[str], Browser]]:
     """Start the system's Chromium, with a profile of its own. All but 127.0.0.1 it asks the proxy of the URL for.
 
-    One playwright starts all of them: a thread cannot have two.
+    One playwright starts all of a module: a thread cannot have two, and while it has one no asyncio of its own.
     """
     from playwright.sync_api import sync_playwright
 

@@ -73,7 +73,7 @@ def test_make_demo_does_the_main_job() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"valid": true') == 2
     assert "passed  PARAM-05" in done.stdout
-    assert "report: reports/report.json" in done.stderr
+    assert "report: reports/report.html" in done.stderr
     assert "\nfailed" not in done.stdout
 
 
@@ -88,7 +88,8 @@ def test_the_figures_of_the_readme_are_those_of_the_spec(spec: Spec) -> None:
     checked = len({fault.requirement for fault in FAULTS.values()})
     assert f"every requirement of the API ({len(spec.requirements)}) and every gap of its documentation" in readme
     assert f"({len(spec.gaps)}), with both sides" in readme
-    assert f"checks for {checked} of the {len(spec.requirements)} requirements" in readme
+    assert f"All {checked} requirements that a program can check are checked, of {len(spec.requirements)}" in readme
+    assert f"break {len(FAULTS)} promises one at a time" in readme
     requests, webhooks = len(spec.vectors.requests), len(spec.vectors.webhooks)
     assert f"{requests:,} requests with their verdict and {webhooks} webhook bodies" in readme
     assert f"a catalog of {['ten', 'eleven', 'twelve'][len(spec.models) - 10]} models" in readme

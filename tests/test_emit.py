@@ -111,12 +111,15 @@ PRINTED: Mapping[str, set[str]] = {
     "prospo/reference.py": {"Code.means", "Code.example", "Code.mend", "Side.says", "Side.source"}
     | {"Gap.topic", "Gap.reading", "Gap.affects"}
     | {"Requirement.section", "Requirement.statement", "Requirement.unverifiable"},
+    "prospo/service.py": {"Service.base_url"},
+    "prospo/typed.py": {*ROW, "Model.name", "Mode.title", "Mode.source"},
     "prospo/types.py": {*ROW, "Mode.title", "Mode.source"},
+    "prospo/webhooks.py": {"Webhook.header"},
     "prospo_models.py": {*ROW, *MEDIA, "Model.name", "Mode.title", "Mode.source", "openapi.description"},
 }
 """Output -> the free slots whose texts it has."""
-UNPRINTED = {"Example.id", "Model.source", "Model.vendor", "Service.base_url", "Service.documentation_url"}
-UNPRINTED |= {"Service.generation_prefix", "Service.key_prefix", "Spec.sections", "Webhook.header"}
+UNPRINTED = {"Example.id", "Model.source", "Model.vendor", "Service.documentation_url"}
+UNPRINTED |= {"Service.generation_prefix", "Service.key_prefix", "Spec.sections"}
 """Free texts that no target prints: the suite and the mock read them."""
 FREE_WITHIN = frozenset({"example", "examples", "value"})
 """Members of OpenAPI that hold data of any form."""

@@ -24,7 +24,10 @@ HOMES = {
     "prospo": ROOT / "generated" / "python",
 }
 """Import package -> its src root."""
-RUNS_THE_BINDING = {"prospec.cli", "prospec.explaining", "prospec.judging", "prospec.listing", "prospec.quoting"}
+RUNS_THE_BINDING = {
+    *("prospec.cli", "prospec.explaining", "prospec.judging", "prospec.listing", "prospec.quoting"),
+    "prospec.webhook_command",
+}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
 
 
@@ -124,11 +127,17 @@ def test_each_package_has_modules_to_walk() -> None:
     assert all(imports(package) for package in HOMES)
 
 
+OF_THE_CLIENT = {("prospo.client", "httpx2"), ("prospo.transport", "httpx2"), ("prospo.progress", "rich")}
+"""What the extra `client` brings. Nothing imports these modules before a client is asked for."""
+
+
 def test_the_binding_imports_the_standard_library_and_itself() -> None:
     foreign = [
         each
         for each in imports("prospo")
-        if not is_within(each.module, "prospo") and each.module.partition(".")[0] not in sys.stdlib_module_names
+        if not is_within(each.module, "prospo")
+        and each.module.partition(".")[0] not in sys.stdlib_module_names
+        and (each.importer, each.module.partition(".")[0]) not in OF_THE_CLIENT
     ]
     assert not foreign, told(foreign)
 

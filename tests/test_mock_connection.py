@@ -423,7 +423,8 @@ def mock_process(folder: Path) -> Iterator[Served]:
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
-    assert [line for line in printed.read_text().splitlines() if not re.match(r"PROSP\w+=|Ctrl-C", line)] == []
+    greeting = re.compile(r"PROSP\w+=|Ctrl-C|Requests and deliveries: ")
+    assert [line for line in printed.read_text().splitlines() if not greeting.match(line)] == []
 
 
 def held_bytes(pid: int) -> int:

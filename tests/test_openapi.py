@@ -510,7 +510,7 @@ def site(packages: Path, spec: Spec) -> Iterator[Site]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch: Callable[[str], Browser], site: Site) -> Iterator[Browser]:
     """A browser that has nowhere to go but the site."""
     launched = launch(site.url)

@@ -53,21 +53,22 @@ app.command(
     prospec mock --list-faults
     ```
 
-    Under `/__mock/` a page shows requests, verdicts and deliveries. --state keeps everything in a file, --seed gives the
-    same answers to the same requests, --scenario reads settings and outcomes from a file in TOML.
+    Under `/__mock/` a page shows requests, verdicts and deliveries. --state keeps everything in a file, --seed gives
+    the same answers to the same requests, --scenario reads settings and outcomes from a file in TOML.
 
     Keys and webhook secret are those of PROSPOLABS_API_KEY, PROSPOLABS_SECOND_API_KEY and PROSPOLABS_WEBHOOK_SECRET,
     the token of its control that of PROSPEC_MOCK_TOKEN; those that are not set are made up and printed.
 
     A generate request may ask for an outcome, by the header X-Mock-Outcome or by a word such as mock:fail in its
     prompt: fail, slow=SECONDS, status=STATUS, accept-then-drop, accept-then-504, accept-then-500, and
-    webhook=duplicate, late, reordered or none. With the header X-Mock-Token, POST /__mock/clock {"advance_s": 604800} moves its time ahead, due
-    retries and expiries included; /__mock/balance, /__mock/reset, /__mock/state, /__mock/requests and
-    /__mock/deliveries set and show the rest.""",
+    webhook=duplicate, late, reordered or none. With the header X-Mock-Token, POST /__mock/clock
+    {"advance_s": 604800} moves its time ahead, due retries and expiries included; /__mock/balance, /__mock/reset,
+    /__mock/state, /__mock/requests and /__mock/deliveries set and show the rest.""",
 )
 app.command(
     "prospec_conformance.cli:conformance", name="conformance", help="Test an implementation of the API over HTTP."
 )
+app.command("prospec.webhook_command:webhook", name="webhook", help="Work on a webhook receiver, without the provider.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -53,7 +53,6 @@ LONGEST_URL = 2000
 ENDS = ("completed", "failed")
 
 
-
 @dataclass(slots=True, eq=False)
 class Observed:
     """One generation, as its client sees it."""

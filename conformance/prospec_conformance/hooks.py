@@ -63,7 +63,6 @@ IN_REAL_TIME: Mapping[str, tuple[Answer, ...]] = {
 """The same where each generation may cost money, and nobody waits for more than the first retry."""
 
 
-
 @dataclass(slots=True, eq=False)
 class Told:
     """One generation, and where its event goes."""

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from ..emit import HEADER, Code, Files, render
 from ..example import example_request
 from ..ir import Choice, Evidence, Flag, ListOf, Media, Mode, Model, Number, Param, Size, Spec, Text, Type
-from ..schema import bundle, pairs, size_name, type_name
+from ..schema import bundle, describe, pairs, size_name, type_name
 from . import datamodel
 
 
@@ -38,11 +38,35 @@ class Check:
     closed: Code
 
 
+@dataclass(frozen=True, slots=True)
+class TypedMode:
+    """One mode as a method of its model."""
+
+    function: Code
+    params: Code
+    """The TypedDict of its params."""
+    wire_id: str | None
+    """What the request says for it; None where the provider declares no mode."""
+    doc: Code
+
+
+@dataclass(frozen=True, slots=True)
+class TypedModel:
+    """One model as an attribute of the client."""
+
+    id: str
+    attribute: Code
+    type: Code
+    doc: Code
+    modes: tuple[TypedMode, ...]
+
+
 def emit(spec: Spec) -> Files:
-    """The package `prospo`, without the client."""
+    """The package `prospo`."""
     filters: dict[str, Callable[..., Any]] = {
         "lit": literal,
         "fields": fields,
+        "part": Code,
         "word": lambda word: literal(str(word)),
         "cited_by": lambda gap: cited_by(spec, gap.id),
         "example": lambda mode, model: json.dumps(example_request(spec, model, mode), ensure_ascii=False),
@@ -51,6 +75,7 @@ def emit(spec: Spec) -> Files:
         "header": Code(HEADER),
         "spec": spec,
         "modes": [_check(model, mode) for model, mode in pairs(spec)],
+        "typed": [_typed(model) for model in spec.models],
         "aliases": [(each.name, getattr(spec.aliases, each.name)) for each in fields_of(spec.aliases)],
         "envelope": tuple(spec.openapi["components"]["schemas"]["GenerateRequest"]["properties"]),
     }
@@ -87,6 +112,29 @@ def identifier(*ids: str) -> Code:
     if not name.isascii() or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"{name!r} is no Python name")
     return Code(name)
+
+
+def attribute(id: str) -> Code:
+    """kling-o3 -> kling_o3, as the name of an attribute; import -> import_, as Python has it for a word of its own."""
+    return identifier(id + "_" if keyword.iskeyword(id) else id)
+
+
+def docstring(*lines: str, indent: int) -> Code:
+    """A docstring, a line each, of which no character ends it; what cannot be printed stands as its escape."""
+    safe = [
+        _within_quotes("".join(each if each.isprintable() else repr(each)[1:-1] for each in line)) for line in lines
+    ]
+    end = "" if len(safe) == 1 else "\n" + " " * indent
+    inner = "\n".join(" " * indent + line if index and line else line for index, line in enumerate(safe))
+    return Code(f'"""{inner}{end}"""')
+
+
+def _within_quotes(line: str) -> str:
+    """A line as it stands between three quotes. One of its own is escaped where another or an end follows."""
+    return "".join(
+        f"\\{char}" if char == "\\" or (char == '"' and line[index + 1 : index + 2] in ('"', "")) else char
+        for index, char in enumerate(line)
+    )
 
 
 def fields(param: Param) -> Code:
@@ -160,6 +208,42 @@ def _check(model: Model, mode: Mode) -> Check:
         optional=tuple(Row(literal(param.name), _refused(param)) for param in binding if not param.mandatory),
         closed=Code(f"params.keys() <= {{{names}}}" if mode.evidence is Evidence.DOCUMENTED else "True"),
     )
+
+
+def _typed(model: Model) -> TypedModel:
+    return TypedModel(
+        id=model.id,
+        attribute=attribute(model.id),
+        type=Code(type_name(model.id)),
+        doc=docstring(f"{model.name}.", indent=4),
+        modes=tuple(
+            TypedMode(
+                function=attribute(mode.id),
+                params=Code(f"{type_name(model.id, mode.id)}Params"),
+                wire_id=mode.id if mode.on_wire else None,
+                doc=_manual(model, mode),
+            )
+            for mode in model.modes
+        ),
+    )
+
+
+def _manual(model: Model, mode: Mode) -> Code:
+    """What a person wants to know of one mode and of each of its params, as an editor shows it."""
+    rows = [
+        f"{param.name}: {'required. ' if param.mandatory else ''}{_words(param.type)}{describe(param)}"
+        for param in mode.params
+    ]
+    head = f"{model.name}, {mode.title}. {str(mode.evidence).capitalize()}: {mode.source}."
+    return docstring(head, "", *rows, "", "Raises what `generate` does; `with_options` sets the rest.", indent=8)
+
+
+def _words(type: Type) -> str:
+    match type:
+        case Choice(of) | Size(of):
+            return f"One of {', '.join(of)}. "
+        case _:
+            return ""
 
 
 def _refused(param: Param) -> Code:

@@ -80,10 +80,7 @@ class Store:
             deliveries = [_delivery(generations[id], fields) for id, fields in found.of("delivery")]
             return Kept(
                 generations=tuple(generations.values()),
-                uploads=tuple(
-                    Upload(id, **(fields | {"account": accounts[fields["account"]]}))
-                    for id, fields in found.of("upload")
-                ),
+                uploads=tuple(_upload(id, fields, accounts) for id, fields in found.of("upload")),
                 deliveries=tuple(sorted(deliveries, key=lambda each: each.number)),
                 ahead_s=going["ahead_s"],
                 counts=going["counts"],
@@ -195,6 +192,11 @@ def _generation(id: str, fields: dict[str, Any], spec: Spec, accounts: Mapping[s
         "cost": Decimal(fields["cost"]),
     }
     return Generation(id, **(fields | read))
+
+
+def _upload(id: str, fields: dict[str, Any], accounts: Mapping[str, Account]) -> Upload:
+    read: dict[str, Any] = {"account": accounts[fields["account"]]}
+    return Upload(id, **(fields | read))
 
 
 def _delivery(generation: Generation, fields: dict[str, Any]) -> Delivery:

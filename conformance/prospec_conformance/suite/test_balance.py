@@ -346,6 +346,8 @@ def test_what_the_balance_does_not_cover_is_answered_403(
     left = Decimal(0) if field == "nothing" or least is None else least - SMALLEST_USD
     with _left_with(control, left):
         answer = implementation.generate(request, expects_refusal=True)
+    if answer.status in (401, 408, 429) or answer.status > 500:
+        raise Inconclusive(f"answered {answer.status}, which says nothing about the balance")
     if answer.status != 403:
         raise Violation(f"with a balance of {left} USD, a request was answered {answer.status}, expected 403", answer)
 
@@ -363,7 +365,7 @@ def test_the_403_says_why(implementation: Implementation, generations: Generatio
 
 @requirement("ERR-12")
 def test_a_500_costs_nothing(implementation: Implementation, generations: Generations) -> None:
-    """500: your balance is automatically failed."""
+    """500: your balance is automatically refunded."""
     before = implementation.balance()
     answer = generations.start(outcome="accept-then-500").started
     after = implementation.balance()

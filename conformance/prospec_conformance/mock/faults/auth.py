@@ -18,6 +18,14 @@ ENDPOINTS: Mapping[str, str] = {
     "getBalance": "balance",
 }
 """operationId -> what the endpoint is called in the id of a fault."""
+ALSO_WITHOUT_KEY: Mapping[str, tuple[str, ...]] = {
+    "generate": ("AUTH-09",),
+    "getGeneration": ("AUTH-09",),
+    "initiateUpload": ("AUTH-09", "AUTH-10"),
+    "putUpload": ("AUTH-09", "UPLOAD-21"),
+    "getBalance": ("AUTH-10",),
+}
+"""operationId -> what else is broken where that endpoint asks for no key."""
 
 
 def _lets_in(who: Callable[[Caller], bool], endpoint: str = "") -> Change:
@@ -78,9 +86,9 @@ def faults() -> Iterator[Fault]:
             f"AUTH-01-missing-key-let-in-{name}",
             f"{endpoint} asks for no key.",
             _lets_in(_no_header, endpoint),
-            *(("UPLOAD-21",) if endpoint == "putUpload" else ()),
+            *ALSO_WITHOUT_KEY[endpoint],
         )
-    yield fault("AUTH-02-any-key-let-in", "Any Bearer token is taken for a key.", _lets_in(_any_bearer))
+    yield fault("AUTH-02-any-key-let-in", "Any Bearer token is taken for a key.", _lets_in(_any_bearer), "AUTH-09")
     yield fault(
         "AUTH-02-any-key-let-in-balance",
         "getBalance takes any Bearer token for a key.",

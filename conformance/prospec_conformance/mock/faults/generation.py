@@ -257,6 +257,7 @@ def faults() -> Iterator[Fault]:
         "kling-o3 refuses its mode text.",
         refused(lambda request: is_for(request, "kling-o3", "text"), "mode", "/mode"),
         "GEN-08",
+        "GEN-17",
         "PARAM-09",
         "PARAM-10",
         "PARAM-12",
@@ -289,7 +290,16 @@ def faults() -> Iterator[Fault]:
         in_generations(_lacking("generation_id")),
         "GEN-04",
     )
-    yield fault("GEN-04-same-id-twice", "All generations have one id.", Change(identify=lambda _id: "gen_000000000000"))
+    yield fault(
+        "GEN-04-same-id-twice",
+        "All generations have one id.",
+        Change(identify=lambda _id: "gen_000000000000"),
+        "GEN-22",
+        "GEN-26",
+        "GEN-27",
+        "ASYNC-30",
+        "HOOK-08",
+    )
     yield fault(
         "GEN-05-status-success",
         "A completed generation has the status success.",
@@ -308,6 +318,7 @@ def faults() -> Iterator[Fault]:
         "GEN-06-display-name-echoed",
         "model is a name for people.",
         in_generations(lambda body: body | {"model": str(body.get("model")).title()}),
+        "HOOK-07",
     )
     yield fault(
         "GEN-06-model-missing",
@@ -320,6 +331,7 @@ def faults() -> Iterator[Fault]:
         "mode is always default.",
         in_generations(_with(mode="default")),
         "GEN-08",
+        "HOOK-07",
     )
     yield fault(
         "GEN-07-mode-missing",

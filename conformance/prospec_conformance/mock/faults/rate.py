@@ -87,7 +87,9 @@ def _told() -> Iterator[Fault]:
     for limit in (59, 30):
         yield fault(f"RATE-01-limit-{limit}", f"The limit is {limit}.", _limit(limit))
     for id, name in (("RATE-02", LIMIT), ("RATE-03", REMAINING), ("RATE-04", RESET)):
-        yield fault(f"{id}-missing", f"No answer has {name}.", _lacks(name), "RATE-05")
+        # Without the others it is not seen when the limit is used up.
+        also = ("RATE-12",) if name == RESET else ()
+        yield fault(f"{id}-missing", f"No answer has {name}.", _lacks(name), "RATE-05", *also)
         for endpoint in ("generate", "getGeneration", "initiateUpload"):
             slug = ENDPOINTS[endpoint]
             yield fault(
@@ -118,18 +120,24 @@ def _told() -> Iterator[Fault]:
         "RATE-06-more-than-the-limit",
         "More requests remain than there are.",
         _headers(lambda found: {REMAINING: str(_left(found) + int(found.headers[LIMIT]))}),
+        "RATE-10",
+        "RATE-13",
     )
     yield fault(
         "RATE-07-stands",
         "X-RateLimit-Remaining stays as it is.",
         _headers(lambda found: {REMAINING: str(int(found.headers[LIMIT]) - 1)}),
         "RATE-08",
+        "RATE-10",
+        "RATE-13",
     )
     yield fault(
         "RATE-07-counts-up",
         "X-RateLimit-Remaining is what was used.",
         _headers(lambda found: {REMAINING: str(int(found.headers[LIMIT]) - _left(found))}),
         "RATE-08",
+        "RATE-10",
+        "RATE-13",
     )
     yield fault(
         "RATE-08-by-two",
@@ -147,6 +155,7 @@ def _told() -> Iterator[Fault]:
         "RATE-16-counted-for-all",
         "What one account sends counts against all.",
         _headers(_counted_for_all),
+        "RATE-13",
     )
     yield fault(
         "RATE-18-by-turns",

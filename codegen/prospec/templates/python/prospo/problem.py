@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .errors import CallerError
 from .model import Evidence
 
 Severity = Literal["error", "warning"]
@@ -27,7 +28,7 @@ class Problem:
     """What was likely meant, where something was."""
 
 
-class InvalidRequest(ValueError):  # noqa: N818 - the name that a user reads: it is about the request
+class InvalidRequest(CallerError, ValueError):  # noqa: N818 - the name that a user reads: it is about the request
     """A request that would be refused, with every problem that is an error."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

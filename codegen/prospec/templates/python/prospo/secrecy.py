@@ -1,0 +1,73 @@
+"""What must not be seen: the key, upload tokens, signed URLs. They show in no repr; texts are cleared of them.
+
+A debugger or a traceback that prints local variables prints their repr, so each secret is of a type whose repr hides
+it. Here lives no HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, SupportsIndex
+
+HIDDEN = "***"
+_LONGEST = 500
+_secret = re.compile(r"prsp-[^\s\"',;]+|(?<=pl-upload-)[^\s\"',;/?]+|(?<=[Bb]earer )[^\s\"',;]+")
+_query = re.compile(r"(https?://[^\s\"'?#]*)[?#][^\s\"']*", re.IGNORECASE)
+_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+
+
+class Secret:
+    """The key. Only `reveal` tells it, and it cannot be pickled."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a key is not to be pickled; hand it over by the environment")
+
+
+class _HiddenText(str):
+    """A text that shows in no repr, and of which no part does: a traceback may shorten a value before it prints it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(redacted(str(self)))
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return type(self)(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
+
+
+class UploadToken(_HiddenText):
+    """Stands for an uploaded file in any media param, for 24 hours and for this key alone."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<upload token {HIDDEN}>"
+
+
+class SignedUrl(_HiddenText):
+    """Where an output is, for 7 days. Whoever has it needs no key."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<signed URL {HIDDEN}>"
+
+
+def redacted(text: str, key: str | None = None) -> str:
+    """A text without keys, upload tokens and what follows ? in a URL; of bounded length, and fit for a terminal."""
+    if key:
+        text = text.replace(key, HIDDEN)
+    text = _query.sub(rf"\1?{HIDDEN}", _secret.sub(HIDDEN, text))
+    text = _control.sub(" ", text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
