@@ -116,7 +116,6 @@ def test_every_method_says_what_each_param_takes(model: Any, mode: Any) -> None:
         ({"model": "veo-3-1-lite", "params": {"prompt": "x"}}, True),
         ({"model": "seedream-5-lite", "params": {"prompt": "x"}}, False),
     ],
-    ids=str,
 )
 def test_the_asynchronous_way_is_taken_where_the_documentation_recommends_it(
     request_: dict[str, Any], is_async: bool
@@ -140,7 +139,6 @@ def test_the_asynchronous_way_is_taken_where_the_documentation_recommends_it(
         ({}, {"required"}),
         ([], {"type"}),
     ],
-    ids=str,
 )
 def test_an_invalid_request_is_told_whole_and_no_byte_leaves(params: Any, codes: set[str]) -> None:
     def do(client: prospo.Client) -> None:

@@ -253,7 +253,6 @@ def limited(*headers: str, times: int = 1) -> Fail:
 @pytest.mark.parametrize(
     "headers",
     [("Retry-After: 1",), ("X-RateLimit-Reset: 1",), ("X-RateLimit-Reset: {epoch}",), ("X-RateLimit-Reset: soon",), ()],
-    ids=str,
 )
 def test_after_429_it_waits_as_told(form: type[Blocking], headers: tuple[str, ...]) -> None:
     said = [header.format(epoch=int(time.time()) + 2) for header in headers]

@@ -407,7 +407,6 @@ def test_without_a_secret_nothing_runs(prospec: Run, command: list[str]) -> None
         (["trigger", "--url", "http://h/", "--event", "paused"], "--event"),
         (["nope"], "nope"),
     ],
-    ids=str,
 )
 def test_wrong_use_is_told_in_one_line(prospec: Run, command: list[str], said: str) -> None:
     ran = prospec("webhook", *command, env=ENV)

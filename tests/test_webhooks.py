@@ -167,7 +167,6 @@ def test_a_secret_of_the_environment_keeps_its_bytes() -> None:
         (DOCUMENTED, "a" * 10_000_000, "malformed"),
         (DOCUMENTED, "a" * 64, "mismatch"),
     ],
-    ids=str,
 )
 def test_the_reason_says_what_is_wrong(body: Any, signature: Any, reason: str) -> None:
     assert verdict(body, signature, SECRET) == reason
