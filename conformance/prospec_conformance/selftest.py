@@ -13,15 +13,17 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from prospec.ir import Level, Spec
+from prospec.schema import request_schema
 
 from .implementation import Target
 from .mock import FAULTS, VARIANTS, Fault, MockConfig, Variant, serve
 from .mock.changes import Change
 from .outcome import Outcome
+from .probe import documented_modes
 from .run import Options, run
 
 SEED = 1
@@ -112,10 +114,28 @@ def _options(spec: Spec, entry: Fault | Variant) -> Options:
     every = frozenset(each.area for each in spec.requirements)
     return Options(
         areas=every if ROWS in areas or _changes(entry.change, JUDGING) else every - {ROWS},
+        models=_edited(spec, entry.change) if areas == {ROWS} else None,
         examples=EXAMPLES if RANDOM & related else 0,
         seed=SEED,
         sends_large=sends_large or bool(LARGE & related),
     )
+
+
+def _edited(spec: Spec, change: Change) -> frozenset[str] | None:
+    """The models of which a fault edits the schema, where it does nothing else; None for all.
+
+    The requests of any other model are then judged by the very schema that they are judged by without a fault.
+    """
+    if _changes(change, [each.name for each in fields(Change) if each.name != "schema"]):
+        return None
+    edited = set()
+    for model, mode in documented_modes(spec):
+        schema = request_schema(spec, model, mode, strict=False)
+        before = json.dumps(schema)
+        change.schema(model, mode, schema)
+        if json.dumps(schema) != before:
+            edited.add(model.id)
+    return frozenset(edited) or None
 
 
 def _changes(change: Change, seams: Iterable[str]) -> bool:
