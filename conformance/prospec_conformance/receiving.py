@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from . import whole
 from .deliveries import Delivery, deliveries
 from .implementation import LOOPBACK
 from .mock.receivers import PLAIN_URL
@@ -159,9 +160,5 @@ async def _beginning(response: httpx2.Response) -> bytes:
 
 def write(text: str, folder: Path) -> Path:
     """report.json in a folder, whole or not at all. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.json"
-    draft = folder / ".report.json.part"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-    return path
+    whole.write(folder, {"report.json": text})
+    return folder / "report.json"

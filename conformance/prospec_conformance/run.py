@@ -20,6 +20,7 @@ from pathlib import Path
 
 from prospec.ir import Spec
 
+from . import whole
 from .confirm import Again, confirm
 from .control import Control
 from .implementation import Implementation, NoAnswerError, Target
@@ -211,16 +212,11 @@ def write(report: Report, folder: Path) -> Path:
     from .report import as_json
     from .reports import html, junit, summary
 
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         REPORT: as_json(report),
         "junit.xml": junit.render(report.document),
         "summary.md": summary.render(report.document),
         "report.html": html.render(report.document),
     }
-    for name, text in texts.items():
-        draft = folder / f".{name}.part"
-        # Half of a surrogate pair has no form in UTF-8.
-        draft.write_bytes(text.encode("utf-8", "backslashreplace"))
-        draft.replace(folder / name)
+    whole.write(folder, texts)
     return folder / "report.html"

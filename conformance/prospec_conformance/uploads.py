@@ -299,8 +299,9 @@ class Uploads:
     def both_in(self, probe: Probe, param: Param) -> Exchange:
         """The answer to a request with a URL and a token in that row."""
         kind = _media(param) or ""
-        make = lambda: self._with(probe, param, PUBLIC[kind], self.stored(kind))  # noqa: E731
-        return self._once(f"both {_row(probe, param)}", make)
+        return self._once(
+            f"both {_row(probe, param)}", lambda: self._with(probe, param, PUBLIC[kind], self.stored(kind))
+        )
 
     def _with(self, probe: Probe, param: Param, *items: str) -> Exchange:
         """The answer to the mode's control with those items in a row, and new tokens where it has tokens."""
