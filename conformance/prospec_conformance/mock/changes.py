@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prospec.ir import Mode, Model, Spec
 from prospec.schema import Schema
@@ -20,6 +20,8 @@ from prospec.schema import Schema
 from .terms import Terms
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
     from .media import Drawing
     from .state import Account, Generation, Upload
 
@@ -28,8 +30,7 @@ OUTPUT = "output"
 """The endpoint of an answer that is a file: no operationId, for `output_url` is opaque."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks for what: all that admission is decided by."""
 
     endpoint: str
@@ -37,9 +38,16 @@ class Caller:
     authorization: str | None
     keys: frozenset[str]
     """Every key that was issued."""
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By lower-case names."""
+    request: HTTPConnection
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.request.query_params
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By names of any case."""
+        return self.request.headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from .refusals import envelope
 
 PIECE_BYTES = 32_768
 """How much of an answer waits here for a slow reader, beside the piece that is being written."""
+HELD_BYTES = 4_096
+"""How much of an answer may wait for the loop's next turn."""
 SLICE_BYTES = 2_048
 """How much is parsed at once: it bounds the requests that queue behind one, and the error in counting a head."""
 UNREAD_MAX_BYTES = 1 << 20
@@ -61,33 +63,34 @@ class RefusedError(Exception):
 class _Outlet:
     """The transport as an answer sees it: it counts what is written, and is closed in the connection's way.
 
-    The head of an answer waits for the first of its body. To send is the dearest step of all, and so is taken once.
+    What is written waits, up to `HELD_BYTES`, for the loop's next turn. To send is the dearest step of all: an answer
+    takes it once, and not between the requests that have come in the same turn: judged in a row, they take less time.
     """
 
-    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
-        self._write = transport.write
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self._later = loop.call_soon
+        self._transport = transport
         self._end = end
         self.is_closing = transport.is_closing
         self.abort = transport.abort
-        self._head = b""
+        self._held = b""
         self.written_bytes = 0
 
     def write(self, data: bytes) -> None:
-        # A piece of a body may be a memoryview, which is no head.
-        if not self._head and data[:5] == b"HTTP/" and data[:13] != b"HTTP/1.1 100 ":
-            self._head = data
-            return
-        data, self._head = self._head + data, b""
-        self.written_bytes += len(data)
-        self._write(data)
+        if not self._held:
+            self._later(self.flush)
+        self._held += data
+        if len(self._held) > HELD_BYTES:
+            self.flush()
 
     def flush(self) -> None:
-        """Sends the head of an answer that has no body."""
-        if self._head:
-            self.write(b"")
+        """Sends what was written."""
+        data, self._held = self._held, b""
+        if data and not self.is_closing():
+            self.written_bytes += len(data)
+            self._transport.write(data)
 
     def close(self) -> None:
-        self.flush()
         self._end()
 
 
@@ -140,7 +143,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=PIECE_BYTES)
-        self._outlet = _Outlet(transport, self._end)
+        self._outlet = _Outlet(self.loop, transport, self._end)
         self._since_s = self._taken_since_s = self.loop.time()
         self._watch_later()
         if len(self.connections) > self._limits.max_connections:
@@ -175,6 +178,7 @@ class Connection(HttpToolsProtocol):
         return not (self._is_ending or self.transport.is_closing())
 
     def shutdown(self) -> None:
+        self._outlet.flush()
         if self._is_ending:
             self.transport.abort()
         else:
@@ -310,7 +314,6 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        self._outlet.flush()
         self.server_state.total_requests += 1
         if self._is_ending or self.transport.is_closing():
             return
@@ -367,6 +370,7 @@ class Connection(HttpToolsProtocol):
         """Sends no more, and closes once the client has read that and stopped sending, within reason."""
         if self._is_ending:
             return
+        self._outlet.flush()
         self._is_ending = True
         self._since_s, self._body_bytes = self.loop.time(), 0
         self._unread = memoryview(b"")

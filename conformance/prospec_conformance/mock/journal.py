@@ -6,7 +6,7 @@ Here live no HTTP, no decision, and nothing that outlives the process.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 KEPT = 1_000
 """Requests that are remembered; older ones are forgotten."""
@@ -14,8 +14,7 @@ KEPT_BYTES = 16_384
 """Bytes of a request's body that are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """One request and its answer."""
 
     number: int

@@ -216,6 +216,8 @@ def upload_tokens(spec: Spec, mode: Mode, params: Mapping[str, Any]) -> Iterator
     is_token = re.compile(spec.service.uploads.token_pattern).fullmatch
     for param in mode.params:
         value = params.get(param.name)
+        if value is None:
+            continue
         if isinstance(value, str) and isinstance(param.type, Media):
             values = {f"/params/{param.name}": value}
         elif isinstance(value, list) and isinstance(param.type, ListOf):

@@ -15,7 +15,7 @@ class Names:
         """`given` counts the names by kind; `first` has whole names that are handed out before any other."""
         self._given = given
         # Not the system's randomness for each: to ask for that takes longer than to judge a request.
-        self._seed = secrets.randbits(256) if seed is None else seed
+        self._seeded = _begun(secrets.randbits(256) if seed is None else seed)
         self._first = first
 
     def fresh(self, kind: str, prefix: str, size: int) -> str:
@@ -25,9 +25,19 @@ class Names:
         first = self._first.get(kind, ())
         if number < len(first):
             return first[number]
-        return prefix + seeded(self._seed, f"{kind} {number}", size)
+        return prefix + _drawn(self._seeded, f"{kind} {number}", size)
 
 
 def seeded(seed: int, what: str, size: int) -> str:
     """Twice `size` digits, at most 64, the same for the same seed and the same word."""
-    return hashlib.sha256(f"{seed} {what}".encode()).hexdigest()[: 2 * size]
+    return _drawn(_begun(seed), what, size)
+
+
+def _begun(seed: int) -> hashlib._Hash:
+    return hashlib.sha256(f"{seed} ".encode())
+
+
+def _drawn(begun: hashlib._Hash, what: str, size: int) -> str:
+    hash = begun.copy()
+    hash.update(what.encode())
+    return hash.hexdigest()[: 2 * size]

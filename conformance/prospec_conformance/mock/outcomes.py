@@ -42,21 +42,24 @@ class Wish:
     webhook: Telling = "once"
 
 
+NONE = Wish()
+
+
 class UnknownWishError(ValueError):
     """A text asks for something that there is not."""
 
 
 def wished(header: str | None, prompt: object) -> Wish:
     """The wish of a request. Raises UnknownWishError for a header that cannot be read; in a prompt it is just text."""
-    wish = Wish()
-    for word in _in_prompt.findall(prompt) if isinstance(prompt, str) else ():
+    wish = NONE
+    for word in _in_prompt.findall(prompt) if isinstance(prompt, str) and "mock:" in prompt else ():
         wish = _with(wish, word) or wish
     return parsed(header, wish) if header else wish
 
 
 def parsed(text: str, beside: Wish | None = None) -> Wish:
     """The wish that a header's words make, added to another. Raises UnknownWishError, for no word at all too."""
-    wish = beside or Wish()
+    wish = beside or NONE
     for word in re.split(r"[\s,]+", text.strip()):
         found = _with(wish, word)
         if found is None:

@@ -106,4 +106,7 @@ class Model:
         """The mode of that id; the first one for None."""
         if id is None:
             return self.modes[0]
-        return next((mode for mode in self.modes if mode.id == id), None)
+        for mode in self.modes:
+            if mode.id == id:
+                return mode
+        return None
