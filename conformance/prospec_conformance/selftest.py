@@ -15,13 +15,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from prospec.ir import Level, Spec
 from prospec.schema import request_schema
 
 from .implementation import Target
 from .mock import FAULTS, VARIANTS, Fault, MockConfig, Variant, serve
-from .mock.changes import Change
+from .mock.changes import VIOLATION_HEADER, Answer, Change
+from .mock.judge import KEYWORDS, REASONS
+from .mock.refusals import envelope
 from .outcome import Outcome
 from .probe import documented_modes
 from .run import Options, run
@@ -39,9 +42,9 @@ SIZING = ("max_bytes", "takes")
 """The seams at which it is decided whether such a file is taken."""
 ROWS = "PARAM"
 """The area that probes every row of the catalog, half of the requests. A fault that leaves `JUDGING` alone cannot touch
-it, and is spared it."""
-JUDGING = ("request", "schema", "strict", "refusal", "answer")
-"""The seams at which a fault changes how a request is read and judged, or what is answered."""
+it, and is spared it, unless it gives answers another status."""
+JUDGING = ("request", "schema", "strict", "refusal")
+"""The seams at which a fault changes how a request is read and judged. Of an answer, its rows read the status alone."""
 BAD: frozenset[Outcome] = frozenset({"failed", "warned", "error"})
 _ALLOCATIONS = 50_000
 """Objects made between two looks for garbage: a worker is short-lived, and looking took a tenth of its time."""
@@ -113,7 +116,7 @@ def _options(spec: Spec, entry: Fault | Variant) -> Options:
     areas = {spec.requirement(id).area for id in related}
     every = frozenset(each.area for each in spec.requirements)
     return Options(
-        areas=every if ROWS in areas or _changes(entry.change, JUDGING) else every - {ROWS},
+        areas=every if ROWS in areas or _changes(entry.change, JUDGING) or _restates(entry.change) else every - {ROWS},
         models=_edited(spec, entry.change) if areas == {ROWS} else None,
         examples=EXAMPLES if RANDOM & related else 0,
         seed=SEED,
@@ -136,6 +139,29 @@ def _edited(spec: Spec, change: Change) -> frozenset[str] | None:
         if json.dumps(schema) != before:
             edited.add(model.id)
     return frozenset(edited) or None
+
+
+def _restates(change: Change) -> bool:
+    """Whether a generate request gets another status, be it accepted or refused for one of its params."""
+    memory: dict[str, Any] = {}
+
+    def keeps(status: int, body: object, headers: Mapping[str, str]) -> bool:
+        answer = Answer("generate", status, body, headers, time.time(), memory, "first")
+        return change.answer(answer).status == status
+
+    accepted = {
+        "generation_id": "gen_0123456789abcdef",
+        "status": "completed",
+        "model": "kling-o3",
+        "mode": "text",
+        "output_url": "https://example.com/a.mp4",
+        "cost_usd": 0.4,
+        "duration_ms": 28430,
+    }
+    return not all(
+        keeps(200, accepted, {}) and keeps(400, envelope(400, "no"), {VIOLATION_HEADER: f"{code} /params/prompt"})
+        for code in {KEYWORDS.get(keyword, keyword) for keyword in REASONS}
+    )
 
 
 def _changes(change: Change, seams: Iterable[str]) -> bool:

@@ -72,11 +72,12 @@ def serve(
 
     from .app import create_app
     from .connection import Connection
+    from .ending import Server
 
     with _listening(config) as listener:
         base_url = _base_url(config.host, listener.getsockname()[1])
         app = create_app(config, load(trusted=True) if spec is None else spec, clock)
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
                 _connected(app, config.host),
                 interface="asgi3",
@@ -106,8 +107,7 @@ def serve(
                 raise RuntimeError(f"the mock did not start: {cause}") from cause
             yield Running(base_url, config)
         finally:
-            # Requests that are still waiting are cut off, so that leaving never takes long.
-            server.should_exit = server.force_exit = True
+            server.end()
             thread.join()
         if failures:
             raise RuntimeError(f"the mock did not end as it should: {failures[0]}") from failures[0]

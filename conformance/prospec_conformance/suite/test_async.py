@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from ..generations import ENDS, Generations, Observed, Switch, date_s, output_url
 from ..implementation import Exchange, Implementation
 from ..lifecycle import Findings, Lifecycle, went_back
+from ..members import utc_moment, worded
 from ..outcome import Inconclusive, Violation
 from ..plugin import Run, fields, requirement
 from ..probe import settle_inconclusive
@@ -43,7 +43,7 @@ def _must_not_have_waited(answer: Exchange, what: str) -> None:
     if not answer.accepted:
         raise Violation(f"{what} was answered {answer.status}", answer)
     if answer.member("status") in ENDS:
-        raise Violation(f"{what} was answered with the status {_shown(answer, 'status')}: it has waited", answer)
+        raise Violation(f"{what} was answered with the status {worded(answer, 'status')}: it has waited", answer)
 
 
 @requirement("ASYNC-01")
@@ -64,7 +64,7 @@ def test_the_first_status_is_queued(generations: Generations, field: Switch) -> 
     """Returns a generation_id immediately with status queued."""
     answer = _accepted(generations, field)
     if answer.member("status") != "queued":
-        raise Violation(f"status is {_shown(answer, 'status')}, expected 'queued'", answer)
+        raise Violation(f"status is {worded(answer, 'status')}, expected 'queued'", answer)
 
 
 @requirement("ASYNC-04")
@@ -84,15 +84,15 @@ def test_a_generation_can_be_polled_at_once(generations: Generations) -> None:
 def test_created_at_is_a_time(generations: Generations, field: Switch) -> None:
     """The sample has created_at: an ISO date and time, with Z."""
     answer = _accepted(generations, field)
-    if _moment(answer.member("created_at")) is None:
-        raise Violation(f"created_at is {_shown(answer, 'created_at')}, expected a date and time in UTC", answer)
+    if utc_moment(answer.member("created_at")) is None:
+        raise Violation(f"created_at is {worded(answer, 'created_at')}, expected a date and time in UTC", answer)
 
 
 @requirement("ASYNC-06")
 def test_created_at_is_the_time_of_the_request(generations: Generations) -> None:
     """created_at. Measured by the server's own clock, the header Date; where there is none, by that of this machine."""
     observed = generations.batch().of("query")
-    created = _moment(_accepted(generations, "query").member("created_at"))
+    created = utc_moment(_accepted(generations, "query").member("created_at"))
     if created is None:
         raise Inconclusive("created_at is no date and time in UTC")
     took_s = observed.answered_at - observed.asked_at
@@ -109,7 +109,7 @@ def test_poll_url_leads_to_the_generation(generations: Generations) -> None:
     url = observed.started.member("poll_url")
     parts = split(url)
     if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
-        raise Violation(f"poll_url is {_shown(observed.started, 'poll_url')}, expected a URL", observed.started)
+        raise Violation(f"poll_url is {worded(observed.started, 'poll_url')}, expected a URL", observed.started)
     if not parts.path.endswith(f"/{observed.id}"):
         raise Violation("poll_url does not end in the generation_id", observed.started)
 
@@ -168,7 +168,7 @@ def test_a_polled_generation_says_what_it_is(generations: Generations, field: st
     """Every sample of polling has generation_id, status, model and mode."""
     for exchange in _polled(generations).shown:
         if not isinstance(exchange.member(field), str):
-            raise Violation(f"{field} is {_shown(exchange, field)} in a polled generation", exchange)
+            raise Violation(f"{field} is {worded(exchange, field)} in a polled generation", exchange)
 
 
 @requirement("ASYNC-12")
@@ -185,7 +185,7 @@ def _must_be_the_same(observed: Observed, name: str, exchanges: list[Exchange]) 
         raise Inconclusive(f"the first answer has no {name}")
     for exchange in exchanges:
         if exchange.member(name) != first:
-            reason = f"{name} is {_shown(exchange, name)}, at first it was {_shown(observed.started, name)}"
+            reason = f"{name} is {worded(exchange, name)}, at first it was {worded(observed.started, name)}"
             raise Violation(reason, observed.started, exchange)
 
 
@@ -199,7 +199,7 @@ def test_a_generation_comes_to_an_end(generations: Generations, current: Run) ->
         return
     if current.control is None or not observed.polls[-1].accepted:
         raise Inconclusive("its end was not seen")
-    reason = f"the status is {_shown(observed.polls[-1], 'status')}, long after the generation must have ended"
+    reason = f"the status is {worded(observed.polls[-1], 'status')}, long after the generation must have ended"
     raise Violation(reason, observed.started, observed.polls[-1])
 
 
@@ -212,7 +212,7 @@ def test_what_has_completed_stays_completed(generations: Generations) -> None:
         raise Inconclusive("it was not polled again")
     for exchange in later:
         if exchange.member("status") != "completed":
-            raise Violation(f"status is {_shown(exchange, 'status')} after 'completed'", exchange)
+            raise Violation(f"status is {worded(exchange, 'status')} after 'completed'", exchange)
 
 
 def _completed_on(observed: Observed) -> list[Exchange]:
@@ -267,7 +267,7 @@ def test_there_is_no_output_before_the_end(generations: Generations) -> None:
         raise Inconclusive("it was not seen queued or processing")
     for exchange in answers:
         if exchange.member("output_url") is not None:
-            raise Violation(f"output_url is there while the status is {_shown(exchange, 'status')}", exchange)
+            raise Violation(f"output_url is there while the status is {worded(exchange, 'status')}", exchange)
 
 
 @requirement("ASYNC-18")
@@ -280,10 +280,10 @@ def test_a_failure_is_polled_as_such(generations: Generations, field: str) -> No
         if not observed.shown:
             raise Inconclusive("no polling has shown it")
         last = observed.shown[-1]
-        raise Violation(f"the status of what has failed is {_shown(last, 'status')}", observed.started, last)
+        raise Violation(f"the status of what has failed is {worded(last, 'status')}", observed.started, last)
     if field == "status":
         if observed.end.member("status") != "failed":
-            raise Violation(f"the status of what has failed is {_shown(observed.end, 'status')}", observed.end)
+            raise Violation(f"the status of what has failed is {worded(observed.end, 'status')}", observed.end)
     else:
         _must_be_the_same(observed, field, [observed.end])
 
@@ -296,14 +296,14 @@ def test_the_cost_stays_the_same(generations: Generations) -> None:
     if len(shown) < 2:
         raise Inconclusive("it was not seen completed twice")
     if any(cost != costs[0] for cost in costs):
-        raise Violation(f"cost_usd was {', '.join(_shown(each, 'cost_usd') for each in shown)}, in that order", *shown)
+        raise Violation(f"cost_usd was {', '.join(worded(each, 'cost_usd') for each in shown)}, in that order", *shown)
 
 
 def _must_take_synchronous_requests(generations: Generations) -> None:
     """Raises Inconclusive where they are refused, or not waited for, however short."""
     answer = generations.synchronous().of("neither").started
     if not answer.accepted or answer.member("status") not in ENDS:
-        shown = f"answered {answer.status} with the status {_shown(answer, 'status')}"
+        shown = f"answered {answer.status} with the status {worded(answer, 'status')}"
         raise Inconclusive(f"a synchronous request was {shown}, however short it is")
 
 
@@ -318,7 +318,7 @@ def test_a_synchronous_request_waits_for_its_result(generations: Generations, cu
     _must_take_synchronous_requests(generations)
     answer = generations.blocked(lasts_s).observed.started
     if answer.status == 504 or (answer.accepted and answer.member("status") in ("queued", "processing")):
-        shown = 504 if answer.status == 504 else f"with the status {_shown(answer, 'status')}"
+        shown = 504 if answer.status == 504 else f"with the status {worded(answer, 'status')}"
         raise Violation(f"a request for what takes {lasts_s} s was answered {shown}", answer)
     if not answer.accepted:
         raise Inconclusive(f"the request was answered {answer.status}")
@@ -354,7 +354,7 @@ def test_an_asynchronous_generation_may_take_longer(generations: Generations, cu
     generations.pass_time(lasts_s + 1)
     end = generations.finish(observed)
     if end.member("status") != "completed":
-        raise Violation(f"what takes {lasts_s} s ended with the status {_shown(end, 'status')}", observed.started, end)
+        raise Violation(f"what takes {lasts_s} s ended with the status {worded(end, 'status')}", observed.started, end)
 
 
 @requirement("ASYNC-30")
@@ -386,7 +386,7 @@ def test_a_synchronous_request_tells_of_a_failure(generations: Generations) -> N
     _must_take_synchronous_requests(generations)
     answer = generations.failed("neither").observed.started
     if answer.accepted and answer.member("status") != "failed":
-        raise Violation(f"what has failed was answered with the status {_shown(answer, 'status')}", answer)
+        raise Violation(f"what has failed was answered with the status {worded(answer, 'status')}", answer)
     if not answer.accepted and answer.status not in (500, 504):
         raise Violation(f"what has failed was answered {answer.status}, expected 500 or 504", answer)
 
@@ -493,23 +493,4 @@ def test_the_410_says_why(generations: Generations, field: str) -> None:
     if exchange.status != 410 or not isinstance(exchange.json, dict):
         raise Inconclusive(f"answered {exchange.status}, and no 410 with a JSON object")
     if exchange.member("code") != "output_expired":
-        raise Violation(f"code is {_shown(exchange, 'code')}, expected 'output_expired'", exchange)
-
-
-def _moment(value: object) -> datetime | None:
-    """A date and time in UTC, as ISO 8601 has it; None for anything else."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.utcoffset() == timedelta(0) else None
-
-
-def _shown(exchange: Exchange, name: str) -> str:
-    """A member of an answer for a message: short, and no signed URL."""
-    value = exchange.member(name)
-    if value is None:
-        return "null" if isinstance(exchange.json, dict) and name in exchange.json else "absent"
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return "a URL" if isinstance(value, str) and "://" in value else f"{value!r:.80}"
+        raise Violation(f"code is {worded(exchange, 'code')}, expected 'output_expired'", exchange)

@@ -16,6 +16,7 @@ from prospo.price import estimate
 
 from ..generations import ENDS, Generations, Observed, observed
 from ..implementation import Exchange, Implementation
+from ..members import brief
 from ..outcome import Inconclusive, Violation
 from ..outputs import clip_request, image_request, kind_of
 from ..plugin import Run, fields, last, modes, requirement
@@ -74,7 +75,7 @@ def test_an_accepted_request_gets_a_generation_id(probe: Probe, spec: Spec, pair
     prefix = spec.service.generation_prefix
     id = exchange.member("generation_id")
     if not isinstance(id, str) or not id.startswith(prefix) or id == prefix:
-        raise Violation(f"generation_id is {_shown(id)}, expected {prefix}*", exchange)
+        raise Violation(f"generation_id is {brief(id)}, expected {prefix}*", exchange)
 
 
 @requirement("GEN-05")
@@ -86,7 +87,7 @@ def test_status_is_one_of_four(probe: Probe, generations: Generations, spec: Spe
     for exchange in _at_first_and_later(generations, first):
         status = exchange.member("status")
         if exchange.accepted and status not in documented:
-            raise Violation(f"status is {_shown(status)}", exchange)
+            raise Violation(f"status is {brief(status)}", exchange)
 
 
 def _at_first_and_later(generations: Generations, first: Exchange) -> Iterator[Exchange]:
@@ -101,7 +102,7 @@ def test_model_is_that_of_the_request(probe: Probe, pair: tuple[Model, Mode]) ->
     """model, required: the model id used."""
     exchange = probe.accepted_control()
     if exchange.member("model") != pair[0].id:
-        raise Violation(f"model is {_shown(exchange.member('model'))}, asked for was {pair[0].id}", exchange)
+        raise Violation(f"model is {brief(exchange.member('model'))}, asked for was {pair[0].id}", exchange)
 
 
 @requirement("GEN-07")
@@ -110,7 +111,7 @@ def test_mode_is_that_of_the_request(probe: Probe, pair: tuple[Model, Mode]) -> 
     """mode, required: the mode used for this generation."""
     exchange = probe.accepted_control()
     if exchange.member("mode") != pair[1].id:
-        raise Violation(f"mode is {_shown(exchange.member('mode'))}, asked for was {pair[1].id}", exchange)
+        raise Violation(f"mode is {brief(exchange.member('mode'))}, asked for was {pair[1].id}", exchange)
 
 
 @requirement("GEN-08")
@@ -124,7 +125,7 @@ def test_an_omitted_mode_is_the_first_one(probe: Probe, pair: tuple[Model, Mode]
     level = Level.MUST if Evidence.DOCUMENTED is model.modes_order and probe.level is Level.MUST else Level.SHOULD
     _must_be_accepted(exchange, level)
     if exchange.member("mode") != mode.id:
-        raise Violation(f"mode is {_shown(exchange.member('mode'))}, expected {mode.id}", exchange, level=level)
+        raise Violation(f"mode is {brief(exchange.member('mode'))}, expected {mode.id}", exchange, level=level)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_a_synchronous_request_waits_for_the_end(synchronous: Exchange, generati
         generations.completed()
         raise Violation(f"answered {synchronous.status}", synchronous)
     if synchronous.member("status") not in ("completed", "failed"):
-        raise Violation(f"status is {_shown(synchronous.member('status'))}", synchronous)
+        raise Violation(f"status is {brief(synchronous.member('status'))}", synchronous)
 
 
 @requirement("GEN-06")
@@ -163,7 +164,7 @@ def _must_echo(exchange: Exchange, name: str) -> None:
     if not exchange.accepted:
         raise Inconclusive("no synchronous request was accepted")
     if name in exchange.sent and exchange.member(name) != exchange.sent[name]:
-        raise Violation(f"{name} is {_shown(exchange.member(name))}, asked for was {exchange.sent[name]}", exchange)
+        raise Violation(f"{name} is {brief(exchange.member(name))}, asked for was {exchange.sent[name]}", exchange)
 
 
 @requirement("GEN-10")
@@ -187,7 +188,7 @@ def _must_be_whole(exchange: Exchange, field: str) -> None:
         "duration_ms": present and (value is None or amount),
     }[field]
     if not fine:
-        shown = _shown(value) if present else "absent"
+        shown = brief(value) if present else "absent"
         raise Violation(f"{field} is {'not a URL' if field == 'output_url' and present else shown}", exchange)
 
 
@@ -355,7 +356,7 @@ def test_async_false_waits(generations: Generations) -> None:
     exchange = generations.start(generations.request(**{"async": False}), switch="neither").started
     _must_be_accepted(exchange, Level.MUST)
     if exchange.member("status") not in ENDS:
-        raise Violation(f"status is {_shown(exchange.member('status'))}, expected completed or failed", exchange)
+        raise Violation(f"status is {brief(exchange.member('status'))}, expected completed or failed", exchange)
 
 
 @requirement("GEN-21")
@@ -486,8 +487,3 @@ def test_the_output_needs_no_key(current: Run, generations: Generations, field: 
         raise Violation(f"without a key, a GET of output_url was answered {file.status}", file)
     if not file.accepted:
         raise Inconclusive(f"a GET of output_url was answered {file.status}")
-
-
-def _shown(value: object) -> str:
-    """A value of an answer for a message: short, and no signed URL."""
-    return repr(value)[:80] if not (isinstance(value, str) and "://" in value) else "a URL"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from prospec.ir import Level, ListOf, Media, Param, Spec
 
 from ..implementation import INITIATE, Exchange, Implementation
+from ..members import worded
 from ..outcome import Inconclusive, Violation
 from ..plugin import Run, fields, last, requirement, rows
 from ..probe import Probe, Row, settle_inconclusive
@@ -63,7 +64,7 @@ def test_initiate_answers_a_token(uploads: Uploads) -> None:
     for answer in _initiated(uploads):
         token = answer.member("token")
         if not isinstance(token, str) or not token:
-            raise Violation(f"token is {_shown(answer, 'token')}, expected a string", answer)
+            raise Violation(f"token is {worded(answer, 'token')}, expected a string", answer)
 
 
 @requirement("UPLOAD-02")
@@ -85,7 +86,7 @@ def test_initiate_answers_an_upload_url(uploads: Uploads) -> None:
     for answer in _initiated(uploads):
         url = answer.member("upload_url")
         if not isinstance(url, str) or not url:
-            raise Violation(f"upload_url is {_shown(answer, 'upload_url')}, expected a string", answer)
+            raise Violation(f"upload_url is {worded(answer, 'upload_url')}, expected a string", answer)
 
 
 def _with_urls(uploads: Uploads) -> list[tuple[Exchange, str]]:
@@ -126,7 +127,7 @@ def test_initiate_repeats_the_content_type(uploads: Uploads) -> None:
     for answer in _initiated(uploads):
         sent = answer.sent["content_type"]
         if answer.member("content_type") != sent:
-            raise Violation(f"content_type is {_shown(answer, 'content_type')}, sent was {sent}", answer)
+            raise Violation(f"content_type is {worded(answer, 'content_type')}, sent was {sent}", answer)
 
 
 @requirement("UPLOAD-07")
@@ -155,7 +156,7 @@ def test_a_put_is_answered_with_the_status(uploads: Uploads) -> None:
         if not isinstance(answer.json, dict):
             raise Violation("a PUT was answered with no JSON object", answer)
         if answer.member("status") != "uploaded":
-            raise Violation(f"status is {_shown(answer, 'status')}, expected 'uploaded'", answer)
+            raise Violation(f"status is {worded(answer, 'status')}, expected 'uploaded'", answer)
 
 
 @requirement("UPLOAD-09")
@@ -166,7 +167,7 @@ def test_a_put_is_answered_with_the_size(uploads: Uploads) -> None:
         assert answer is not None
         size = answer.member("bytes")
         if isinstance(size, bool) or not isinstance(size, int | float) or size != upload.sent_bytes:
-            raise Violation(f"bytes is {_shown(answer, 'bytes')}, {upload.sent_bytes} were sent", answer)
+            raise Violation(f"bytes is {worded(answer, 'bytes')}, {upload.sent_bytes} were sent", answer)
 
 
 def _must_be_taken(upload: Uploaded, what: str) -> None:
@@ -585,11 +586,3 @@ def test_a_list_takes_urls_and_tokens_side_by_side(uploads: Uploads, probe: Prob
         if not alone.accepted:
             raise Inconclusive(f"one of them alone was answered {alone.status}")
     _must_be_accepted(uploads.both_in(probe, row.param), "a request with a URL and an upload token in one list")
-
-
-def _shown(exchange: Exchange, name: str) -> str:
-    """A member of an answer for a message: short, and no URL."""
-    value = exchange.member(name)
-    if value is None:
-        return "null" if isinstance(exchange.json, dict) and name in exchange.json else "absent"
-    return "a URL" if isinstance(value, str) and "://" in value else f"{value!r:.80}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from prospec.ir import Level
 from ..generations import ENDS, Generations, date_s
 from ..hooks import CLOCK_EARLY_S, CLOCK_LATE_S, EARLY_S, LADDER, LATE_S, Hooks, Told
 from ..implementation import Target
+from ..members import brief, utc_moment, worded
 from ..mock.webhooks import sign
 from ..outcome import Inconclusive, Violation
 from ..plugin import Run, fields, requirement
@@ -31,20 +31,6 @@ MEDIA_TYPE = "application/json"
 def _not(what: str, told: Told, level: Level = Level.MUST) -> Violation:
     """What is wrong with an event, shown by the request that brought it about."""
     return Violation(what, *filter(None, (told.observed.started, told.on_arrival)), level=level)
-
-
-def _shown(arrival: Arrival, name: str) -> str:
-    """A member of an event for a message: short, and no signed URL."""
-    value = arrival.member(name)
-    if value is None:
-        return "null" if isinstance(arrival.json, dict) and name in arrival.json else "absent"
-    return _brief(value)
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return "a URL" if isinstance(value, str) and "://" in value else f"{value!r:.80}"
 
 
 def _whole(arrival: Arrival) -> Arrival:
@@ -100,7 +86,7 @@ def test_the_event_of_a_completed_generation_says_so(hooks: Hooks) -> None:
     """generation.completed: generation completed successfully."""
     told, event, _ = hooks.completed()
     if event.member("event") != "generation.completed":
-        raise _not(f"event is {_shown(event, 'event')}, expected 'generation.completed'", told)
+        raise _not(f"event is {worded(event, 'event')}, expected 'generation.completed'", told)
 
 
 def _event_of_failure(hooks: Hooks) -> tuple[Told, Arrival]:
@@ -120,7 +106,7 @@ def test_the_event_of_a_failed_generation_says_so(hooks: Hooks) -> None:
     if not told.events:
         raise _not("no event came, though the generation had failed", told)
     if told.events[0].member("event") != "generation.failed":
-        raise _not(f"event is {_shown(told.events[0], 'event')}, expected 'generation.failed'", told)
+        raise _not(f"event is {worded(told.events[0], 'event')}, expected 'generation.failed'", told)
 
 
 @requirement("HOOK-05")
@@ -138,7 +124,7 @@ def test_the_event_of_a_failed_generation_is_whole(hooks: Hooks, field: str) -> 
     told, event = _event_of_failure(hooks)
     _must_have(told, event, field, str)
     if field == "generation_id" and event.member(field) != told.observed.id:
-        raise _not(f"{field} is {_shown(event, field)}, expected that of the generation", told)
+        raise _not(f"{field} is {worded(event, field)}, expected that of the generation", told)
 
 
 def _must_have(told: Told, event: Arrival, name: str, kind: type) -> None:
@@ -146,7 +132,7 @@ def _must_have(told: Told, event: Arrival, name: str, kind: type) -> None:
         raise _not("the body is no JSON object", told)
     if not isinstance(event.member(name), kind):
         expected = "an object" if kind is dict else "a string"
-        raise _not(f"{name} is {_shown(event, name)}, expected {expected}", told)
+        raise _not(f"{name} is {worded(event, name)}, expected {expected}", told)
 
 
 def _data(event: Arrival) -> dict[str, Any]:
@@ -174,7 +160,7 @@ def test_data_is_whole(hooks: Hooks, generations: Generations, field: str) -> No
         "duration_ms": field in data and (value is None or (number is not None and number >= 0)),
     }[field]
     if not fine:
-        raise _not(f"data.{field} is {_brief(value) if field in data else 'absent'}", told)
+        raise _not(f"data.{field} is {brief(value) if field in data else 'absent'}", told)
 
 
 def _is_url(text: str) -> bool:
@@ -195,7 +181,7 @@ def test_the_event_says_what_polling_says(hooks: Hooks, field: str) -> None:
     if not isinstance(end.json, dict) or field not in end.json:
         raise Inconclusive(f"polling shows no {field}")
     if holder[field] != end.json[field]:
-        raise _not(f"{field} is {_brief(holder[field])}, polling shows {_brief(end.json[field])}", told)
+        raise _not(f"{field} is {brief(holder[field])}, polling shows {brief(end.json[field])}", told)
 
 
 @requirement("HOOK-08")
@@ -210,21 +196,12 @@ def test_the_event_has_the_url_that_polling_has(hooks: Hooks) -> None:
         raise _not(f"output_url differs from the polled one{' in its query alone' if same else ''}", told)
 
 
-def _moment(value: object) -> datetime | None:
-    """A date and time in UTC, as ISO 8601 has it; None for anything else."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.utcoffset() == timedelta(0) else None
-
-
 @requirement("HOOK-09")
 def test_timestamp_is_a_time_in_utc(hooks: Hooks) -> None:
     """timestamp: 2026-05-02T14:33:27.000Z."""
     for told, event in hooks.heard():
-        if isinstance(event.member("timestamp"), str) and _moment(event.member("timestamp")) is None:
-            raise _not(f"timestamp is {_shown(event, 'timestamp')}, expected a date and time in UTC", told)
+        if isinstance(event.member("timestamp"), str) and utc_moment(event.member("timestamp")) is None:
+            raise _not(f"timestamp is {worded(event, 'timestamp')}, expected a date and time in UTC", told)
     if not isinstance(hooks.delivered().events[0].member("timestamp"), str):
         raise Inconclusive("the event has no timestamp (HOOK-05)")
 
@@ -233,7 +210,7 @@ def test_timestamp_is_a_time_in_utc(hooks: Hooks) -> None:
 def test_timestamp_lies_between_request_and_delivery(hooks: Hooks) -> None:
     """timestamp. Measured by the server's own clock, the header Date; where there is none, by that of this machine."""
     told = hooks.delivered()
-    moment = _moment(told.events[0].member("timestamp"))
+    moment = utc_moment(told.events[0].member("timestamp"))
     if moment is None:
         raise Inconclusive("timestamp is no date and time in UTC (HOOK-09)")
     if told.on_arrival is None:
@@ -259,7 +236,7 @@ def test_no_event_comes_before_the_end(hooks: Hooks, current: Run) -> None:
         assert told.on_arrival is not None, "it was chosen for that"
         status = told.on_arrival.member("status")
         if status not in ENDS:
-            raise _not(f"polled when its event had come, the generation is {_brief(status)}", told)
+            raise _not(f"polled when its event had come, the generation is {brief(status)}", told)
     if not polled:
         raise Inconclusive("no generation could be polled when its event came")
 
@@ -396,7 +373,7 @@ def test_a_retry_tells_the_same(hooks: Hooks) -> None:
         for retry in retries:
             for name in ("event", "generation_id"):
                 if retry.member(name) != first.member(name):
-                    reason = f"{name} of a retry is {_shown(retry, name)}, at first it was {_shown(first, name)}"
+                    reason = f"{name} of a retry is {worded(retry, name)}, at first it was {worded(first, name)}"
                     raise _not(reason, told)
 
 
@@ -509,7 +486,7 @@ def test_every_event_is_one_of_two(hooks: Hooks) -> None:
     """The event types are generation.completed and generation.failed."""
     for told, event in hooks.heard():
         if isinstance(event.member("event"), str) and event.member("event") not in EVENTS:
-            raise _not(f"event is {_shown(event, 'event')}", told)
+            raise _not(f"event is {worded(event, 'event')}", told)
     if not isinstance(hooks.delivered().events[0].member("event"), str):
         raise Inconclusive("the event has no name (HOOK-05)")
 
