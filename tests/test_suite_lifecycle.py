@@ -460,3 +460,13 @@ def test_money_is_read_as_it_is_written(balance: int, cost: int) -> None:
 @pytest.mark.parametrize("value", [True, None, "5", [], {}, float("nan"), float("inf"), 10**400, 1e300])
 def test_what_is_no_amount(value: object) -> None:
     assert amount(value) is None
+
+
+@pytest.mark.parametrize(
+    "id", ["ASYNC-12-id-other", "ASYNC-15-processing-then-queued", "ASYNC-19-cost-grows", "ASYNC-28-shown-to-anyone"]
+)
+def test_the_state_machine_finds_by_itself_what_is_broken(id: str) -> None:
+    report = judged(Options(seed=1, examples=10, areas=frozenset({"ASYNC"})), faults=frozenset({id}))
+    of = next(each for each in report.summed if each.requirement.id == id[: len("ASYNC-00")])
+    assert [verdict.outcome for verdict in of.verdicts if verdict.field == "state machine"] == [of.outcome]
+    assert of.outcome in ("failed", "warned")
