@@ -10,16 +10,20 @@ import asyncio
 import gzip
 import hashlib
 import inspect
+import logging
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx2
 import prospo
 import pytest
 from failing_server import (
@@ -90,6 +94,13 @@ def silent(server: FailingServer, connection: socket.socket) -> None:
     time.sleep(3)
 
 
+def a_head_that_trickles(server: FailingServer, connection: socket.socket) -> None:
+    server.take(connection)
+    for byte in b"HTTP/1.1 200 OK\r\n" + b"X-More: 1\r\n" * 20:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.1)
+
+
 HALF_GONE = answer("200 OK", GENERATION)[:-10]
 CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"gen\r\n'
 TRICKLE = [HALF_GONE[:-50], *(HALF_GONE[index : index + 1] for index in range(-50, 0))]
@@ -108,6 +119,7 @@ POINTS = [
     Point("within the body", then(HALF_GONE), OutcomeUnknown, 1),
     Point("within a chunk", then(CHUNKED), OutcomeUnknown, 1),
     Point("reset within the body", then(HALF_GONE, pause_s=0.05, end=reset), OutcomeUnknown, 1),
+    Point("a head that trickles", a_head_that_trickles, OutcomeUnknown, 1),
     Point("a body that trickles", then(*TRICKLE, pause_s=0.05), OutcomeUnknown, 1),
     Point("no HTTP", then(b"SSH-2.0-OpenSSH_9.2\r\n"), OutcomeUnknown, 1),
     Point("200 without JSON", then(answer("200 OK", b"<html>busy</html>")), OutcomeUnknown, 1),
@@ -173,6 +185,7 @@ def test_what_may_have_been_accepted_is_sent_once(form: type[Blocking], point: P
         met = form(KEY, server.base_url)
         before = datetime.now(UTC)
         error = error_of(lambda: met(lambda client: client.generate(**REQUEST, timeout_s=1, blocking=True)))
+        assert datetime.now(UTC) - before < timedelta(seconds=10), "the head would trickle for 23 s"
         budget = met.client.budget
         until(lambda: len(server.accepted) >= point.accepted)
         if isinstance(error, OutcomeUnknown):
@@ -365,23 +378,171 @@ def test_the_budget_keeps_what_was_spent_and_what_is_unknown(form: type[Blocking
     assert tight(three) == ["completed", "OutcomeUnknown", "OverBudget", "OverBudget", "OverBudget"]
 
 
-def test_a_request_that_is_cut_off_stays_set_aside() -> None:
-    """Whether it arrived is unknown: a task that is cancelled, or a person who presses a key, changes nothing of it."""
-    with failing(silent) as server:
+async def cancelled(client: prospo.AsyncClient, when: Callable[[], bool]) -> None:
+    """Start a paid request, cancel it when something holds, and see that it ends at once and leaves no task."""
+    task = asyncio.create_task(client.generate(**REQUEST, blocking=True))
+    while not when():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
-        async def cancelled() -> prospo.AsyncClient:
+
+def test_a_request_that_is_cut_off_stays_set_aside(caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it arrived is unknown. Its connection is closed, and one line of the log says what was sent when."""
+    closed = threading.Event()
+
+    def read_to_the_end(server: FailingServer, connection: socket.socket) -> None:
+        server.take(connection)
+        connection.settimeout(20)
+        if connection.recv(1) == b"":
+            closed.set()
+
+    with failing(read_to_the_end) as server:
+
+        async def do() -> prospo.AsyncClient:
             async with prospo.AsyncClient(KEY, server.base_url) as client:
-                task = asyncio.create_task(client.generate(**REQUEST, blocking=True))
-                while not server.accepted:
-                    await asyncio.sleep(0.01)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+                await cancelled(client, lambda: bool(server.accepted))
+                assert await asyncio.to_thread(closed.wait, 10), "while the client is still open"
                 return client
 
-        began = time.monotonic()
-        assert asyncio.run(cancelled()).budget.held_usd == LARGEST_USD
-        assert time.monotonic() - began < 2.5, "it did not wait for the server"
+        assert asyncio.run(do()).budget.held_usd == LARGEST_USD
+        body = server.accepted[0].partition(b"\r\n\r\n")[2]
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "prospo"]
+    assert "cut off" in told
+    assert hashlib.sha256(body).hexdigest()[:16] in told
+
+
+def test_a_request_that_is_cut_off_while_nothing_is_under_way_is_free(caplog: pytest.LogCaptureFixture) -> None:
+    """It was answered 429, and waits for its next attempt."""
+    caplog.set_level(logging.INFO, "prospo")
+    with failing(limited("Retry-After: 50")) as server:
+
+        async def do() -> Decimal:
+            async with prospo.AsyncClient(KEY, server.base_url) as client:
+                await cancelled(client, lambda: "POST /v1/generate: 429" in caplog.messages)
+                return client.budget.held_usd
+
+        assert asyncio.run(do()) == 0
+        assert server.accepted == []
+    assert "cut off" not in caplog.text
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time, httpx2, prospo
+client = prospo.Client("prsp-local", sys.argv[1], poll_s=0.02)
+slow = {"model": "kling-o3", "params": {"prompt": "mock:slow=50"}}
+def interrupt():
+    while len(client.unfinished()) < 2 or not client.budget.spent_usd:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    client.batch([{"model": "kling-o3", "params": {"prompt": "a ball"}}, *[slow] * 9], concurrency=2, blocking=False)
+except KeyboardInterrupt:
+    jobs = client.unfinished()
+    print(*[job.status().is_done for job in jobs], *[client.job(job.checkpoint()).id == job.id for job in jobs])
+    print(client.budget.spent_usd, client.budget.held_usd)
+    httpx2.post(sys.argv[1] + "/__mock/clock", json={"advance_s": 60}, headers={"X-Mock-Token": sys.argv[2]})
+    for job in jobs:
+        job.wait()
+    time.sleep(2)
+    print(client.budget.spent_usd, client.budget.held_usd)
+"""
+
+
+def test_after_ctrl_c_within_a_batch_it_is_known_what_was_sent() -> None:
+    """None is waited for, and none is started any more, even when those that were are done."""
+    with serve(MockConfig(api_key="prsp-local")) as mock:
+        command = [sys.executable, "-c", INTERRUPTED, mock.base_url, mock.config.control_token]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        with httpx2.Client(headers={"X-Mock-Token": mock.config.control_token}) as control:
+            seen = control.get(f"{mock.base_url}/__mock/requests").json()["requests"]
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == ["False False True True", "0.5 1.260", "1.5 0"]
+    assert len([each for each in seen if each["method"] == "POST"]) == 3
+
+
+def test_after_a_cancelled_batch_it_is_known_what_was_sent(mock: Running) -> None:
+    async def do() -> None:
+        async with prospo.AsyncClient(mock.config.api_key, mock.base_url, poll_s=0.02) as client:
+            slow = {"model": "kling-o3", "params": {"prompt": "mock:slow=50"}}
+            task = asyncio.create_task(client.batch([slow] * 9, concurrency=2, blocking=False))
+            while len(client.unfinished()) < 2:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 10)
+            assert [(await job.status()).is_done for job in client.unfinished()] == [False, False]
+            assert client.budget.held_usd == 2 * LARGEST_USD
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(do())
+
+
+@BOTH
+def test_no_answer_gives_money_back(form: type[Blocking]) -> None:
+    for cost in (b"-5", b"0.0"):
+        with failing(then(answer("200 OK", GENERATION.replace(b"0.5", cost)))) as server:
+            met = form(KEY, server.base_url)
+            met(lambda client: client.generate(**REQUEST, blocking=True))
+            assert (met.client.budget.spent_usd, met.client.budget.held_usd) == (0, 0)
+
+
+@BOTH
+def test_a_generation_that_is_looked_at_again_is_counted_once(form: type[Blocking], mock: Running) -> None:
+    async def do(client: Any) -> None:
+        made = client.generate(**REQUEST, blocking=True)
+        made = await made if inspect.isawaitable(made) else made
+        seen = client.job(made.generation_id).status()
+        assert (await seen if inspect.isawaitable(seen) else seen) == made
+        assert (client.budget.spent_usd, client.budget.held_usd) == (Decimal("0.5"), 0)
+
+    met = form(mock.config.api_key, mock.base_url)
+    met(do if form is Asynchronous else lambda client: asyncio.run(do(client)))
+
+
+class Stuck(httpx2.BaseTransport):
+    """Waits longer than anybody, as a name service may."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        time.sleep(30)
+        raise AssertionError
+
+
+def test_a_blocking_call_ends_in_time_whatever_it_waits_for() -> None:
+    began = time.monotonic()
+    with prospo.Client(KEY, "http://127.0.0.1", transport=Stuck()) as client, pytest.raises(OutcomeUnknown):
+        client.generate(**REQUEST, timeout_s=0.5)
+    assert time.monotonic() - began < 15
+
+
+class LateStart(httpx2.HTTPTransport):
+    """Reaches the server when nobody waits any more, as after a slow look-up of its name."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        may_start.wait(20)
+        try:
+            return super().handle_request(request)
+        finally:
+            started.set()
+
+
+may_start, started = threading.Event(), threading.Event()
+
+
+def test_what_is_left_behind_is_not_sent_later() -> None:
+    """Whoever was told that the outcome is unknown looks, finds nothing, and sends it again."""
+    with (
+        failing(then(OK)) as server,
+        prospo.Client(KEY, server.base_url, transport=LateStart()) as client,
+    ):
+        with pytest.raises(OutcomeUnknown):
+            client.generate(**REQUEST, timeout_s=0.2)
+        may_start.set()
+        assert started.wait(20)
+        assert server.accepted == []
 
 
 def test_a_budget_is_kept_by_many_threads(mock: Running) -> None:

@@ -6,10 +6,10 @@ Each secret is a canary. Every error that the client can meet is raised, and sea
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import pickle
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +20,13 @@ import prospo
 import pytest
 from failing_server import FailingServer, answer, closed_port, failing, then
 from prospec_conformance.mock import MockConfig, serve
-from rich.console import Console
+from prospo.exchange import Deadline
 from rich.traceback import Traceback
 
 KEY = "prsp-canary-key"
 TOKEN = "pl-upload-" + "canarytoken"
 URL = "/results/a.mp4?token=canaryurl" + "x" * 100
-CANARIES = ("canary-key", "canarytoken", "canaryurl")
+CANARIES: tuple[str, ...] = ("canary-key", "canarytoken", "canaryurl")
 SIGNED = b'{"generation_id": "gen_a", "status": "completed", "output_url": "http://127.0.0.1:%d' + URL.encode() + b'"}'
 PLACE = b'{"token": "' + TOKEN.encode() + b'", "upload_url": "/v1/uploads/proxy/' + TOKEN.encode() + b'"}'
 ECHO = (
@@ -44,14 +44,10 @@ def forms(error: BaseException) -> Iterator[tuple[str, str]]:
     yield "pickle", repr(pickle.dumps(error))
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     yield "traceback", "".join(shown.format())
-    out = io.StringIO()
-    Console(file=out, width=400).print(
-        Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True, locals_max_string=2000)
-    )
-    Console(file=out, width=400).print(
-        Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True)
-    )
-    yield "rich", out.getvalue()
+    for most in (80, 2000):  # rich shortens a text before it asks for its repr
+        trace = Traceback.extract(type(error), error, error.__traceback__, show_locals=True, locals_max_string=most)
+        frames = [frame.locals or {} for stack in trace.stacks for frame in stack.frames]
+        yield "rich", "\n".join(f"{name} = {node}" for frame in frames for name, node in frame.items())
 
 
 def assert_hidden(error: BaseException) -> None:
@@ -123,7 +119,9 @@ def act(client: prospo.Client, what: str, base_url: str, folder: Path) -> None:
             client.upload(picture(folder))
         case _:
             path = folder / ("nowhere/a.mp4" if "nowhere" in what else "a.mp4")
-            client._transport.run(client._operations.download(prospo.SignedUrl(base_url + URL), path, None))
+            client._transport.run(
+                client._operations.download(prospo.SignedUrl(base_url + URL), path, None, Deadline(None))
+            )
 
 
 async def act_async(client: prospo.AsyncClient, what: str, base_url: str, folder: Path) -> None:
@@ -134,7 +132,9 @@ async def act_async(client: prospo.AsyncClient, what: str, base_url: str, folder
             await client.upload(picture(folder))
         case _:
             path = folder / ("nowhere/a.mp4" if "nowhere" in what else "a.mp4")
-            await client._transport.run(client._operations.download(prospo.SignedUrl(base_url + URL), path, None))
+            await client._transport.run(
+                client._operations.download(prospo.SignedUrl(base_url + URL), path, None, Deadline(None))
+            )
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["Client", "AsyncClient"])
@@ -163,7 +163,7 @@ def test_no_error_shows_a_secret(
     assert error is not None
     assert_hidden(error.with_traceback(within_the_client(error)))
     assert error.__context__ is None
-    logged = [record for record in caplog.records if record.name.split(".")[0] in ("prospo", "httpx2")]
+    logged = [record for record in caplog.records if record.name.split(".")[0] in ("prospo", "httpx2", "httpcore2")]
     assert logged
     for record in logged:
         assert not [canary for canary in CANARIES if canary in record.getMessage()], record.getMessage()
@@ -214,6 +214,126 @@ def test_a_key_that_is_none_is_not_repeated(key: str, base_url: str | None) -> N
     with pytest.raises(prospo.NotConfigured) as told:
         prospo.Client(key, base_url)
     assert_hidden(told.value.with_traceback(within_the_client(told.value)))
+
+
+HEX = "c0ffee" * 5 + "ab"
+ASKED: dict[str, Any] = {
+    "model": "seedance-2-fast",
+    "mode": "reference",
+    "params": {
+        "prompt": "x",
+        "duration": 4,
+        "image_urls": [f"pl-upload-{HEX}", "https://bucket.example/a.png?signature=canaryurl"],
+        "video_urls": [prospo.SignedUrl("https://cdn.example/a.mp4?token=canaryurl")],
+        "audio_urls": [prospo.UploadToken(f"pl-upload-{HEX}")],
+    },
+}
+HOOK = "https://me.example/hook?secret=canaryhook"
+CANARIES += (HEX, "canaryhook")
+
+
+def told(status: str, body: bytes = ECHO, *headers: str) -> Callable[..., None]:
+    return then(answer(status, body, *headers))
+
+
+def signed(status: str) -> Callable[..., None]:
+    body = SIGNED.replace(b"completed", status.encode()).replace(b"%d", b"00000")
+    return mixed(answer("200 OK", body, "Connection: close"), output=answer("200 OK", body))
+
+
+ASKING: dict[type[prospo.ProspoError], tuple[Callable[..., None] | None, dict[str, Any]]] = {
+    prospo.InvalidRequest: (None, {"model": "kling-o3"}),
+    prospo.OverBudget: (None, {"max_cost_usd": "0.01"}),
+    prospo.FileRefused: (None, {"upload_files": True}),
+    prospo.NotSent: (None, {"timeout_s": 0.2}),
+    prospo.BadRequest: (told("400 Bad Request"), {}),
+    prospo.Unauthorized: (told("401 Unauthorized"), {}),
+    prospo.Forbidden: (told("403 Forbidden"), {}),
+    prospo.NotFound: (told("404 Not Found"), {}),
+    prospo.Refused: (told("409 Conflict"), {}),
+    prospo.OutputExpired: (told("410 Gone"), {}),
+    prospo.RateLimited: (told("429 Too Many Requests", ECHO, "Retry-After: 99"), {}),
+    prospo.OutcomeUnknown: (told("500 Internal Server Error"), {}),
+    prospo.GenerationFailed: (signed("failed"), {}),
+    prospo.StillRunning: (signed("processing"), {"timeout_s": 0.2}),
+}
+"""Error -> the server that causes it, if one does, and what is asked otherwise than ASKED."""
+NO_REQUEST = {prospo.NotConfigured, prospo.Unavailable, prospo.NoAnswer, prospo.BadSignature}
+"""Errors that no generate request meets: see the tests above, and test_webhooks.py."""
+GROUPS = {prospo.ProspoError, prospo.CallerError, prospo.ServiceError, prospo.NetworkError}
+
+
+def classes(of: type[prospo.ProspoError]) -> set[type[prospo.ProspoError]]:
+    return {of}.union(*(classes(each) for each in of.__subclasses__()))
+
+
+def test_the_table_has_every_error() -> None:
+    assert ASKING.keys() | NO_REQUEST | GROUPS == classes(prospo.ProspoError)
+
+
+@pytest.mark.parametrize("way", ["generate", "submit", "method", "batch"])
+@pytest.mark.parametrize("form", [prospo.Client, prospo.AsyncClient])
+@pytest.mark.parametrize("error", ASKING, ids=lambda each: each.__name__)
+def test_no_error_shows_what_was_asked(
+    error: type[prospo.ProspoError], form: Callable[..., Any], way: str, tmp_path: Path
+) -> None:
+    """Upload tokens and signed URLs in params, and a secret of a webhook's URL: not in the frames of the client."""
+    server, changes = ASKING[error]
+    film = tmp_path / "a.mp4"
+    film.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0")
+    asked = {**ASKED, **{name: value for name, value in changes.items() if name in ASKED}}
+    if error is prospo.FileRefused:
+        asked["params"] = {**ASKED["params"], "image_urls": [*ASKED["params"]["image_urls"], str(film)]}
+    options = {name: value for name, value in changes.items() if name not in ASKED}
+
+    def ask(client: Any) -> Any:
+        if way == "batch":
+            return client.batch([asked])
+        if way == "method":
+            model = client.kling_o3.text if error is prospo.InvalidRequest else client.seedance_2_fast.reference
+            return model(**asked["params"])
+        return getattr(client, way)(**asked)
+
+    async def run(client: Any) -> Any:
+        async with client:
+            return await ask(client)
+
+    with failing(server or then()) as listening, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        url = f"http://127.0.0.1:{closed_port()}" if error is prospo.NotSent else listening.base_url
+        client = form(KEY, url, webhook_url=HOOK, **options)
+        try:
+            met = asyncio.run(run(client)) if form is prospo.AsyncClient else ask(client)
+        except prospo.ProspoError as raised:
+            met = raised
+    if way == "submit" and error in (prospo.GenerationFailed, prospo.StillRunning):
+        assert_hidden(Exception(repr(met), met.checkpoint(), repr(vars(met))))
+        return
+    if way == "batch":
+        (met,) = met
+    assert type(met) is error, met
+    assert_hidden(met.with_traceback(within_the_client(met)))
+    assert met.__context__ is met.__cause__ is None
+
+
+def test_a_quote_shows_nothing_of_the_request() -> None:
+    with pytest.raises(prospo.InvalidRequest) as met:
+        prospo.Client(KEY).quote(**{**ASKED, "model": "kling-o3"})
+    assert_hidden(met.value.with_traceback(within_the_client(met.value)))
+
+
+@pytest.mark.parametrize("form", [prospo.Client, prospo.AsyncClient])
+def test_a_warning_that_is_made_an_error_shows_nothing_of_the_request(form: Callable[..., Any]) -> None:
+    async def run(client: Any, asked: dict[str, Any]) -> None:
+        await client.generate(**asked)
+
+    asked = {**ASKED, "params": {**ASKED["params"], "duration": 99}}
+    client = form(KEY, "http://127.0.0.1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", prospo.RequestWarning)
+        with pytest.raises(prospo.RequestWarning) as met:
+            asyncio.run(run(client, asked)) if form is prospo.AsyncClient else client.generate(**asked)
+    assert_hidden(met.value.with_traceback(within_the_client(met.value)))
 
 
 class Interrupted(httpx2.BaseTransport, httpx2.AsyncBaseTransport):

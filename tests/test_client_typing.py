@@ -1,6 +1,7 @@
 """What type checkers say: nothing of a program that uses the whole client, one exact line of each mistake.
 
-The programs are in tests/typing. A mistake of theirs is told by the mypy and the pyright of every user in strict mode.
+The programs are in tests/typing and docs/examples/webhooks. A mistake of theirs is told by the mypy and the pyright of
+every user in strict mode.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,10 @@ from machine import lacking
 from prospec_conformance.mock import MockConfig, serve
 
 PROGRAMS = Path(__file__).parent / "typing"
-USES, MISTAKES = PROGRAMS / "uses.py", PROGRAMS / "mistakes.py"
+USES, EVENTS, MISTAKES = PROGRAMS / "uses.py", PROGRAMS / "events.py", PROGRAMS / "mistakes.py"
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples" / "webhooks"
+TYPED = ("fastapi", "flask", "stdlib")
+"""The examples whose framework has types; Django has none of its own."""
 RATIOS = "'16:9', '9:16', '1:1', '4:3', '3:4', '21:9'"
 MYPY = {
     'aspect_ratio="16x9"': 'Argument "aspect_ratio" to "text" of "Seedance2Fast" has incompatible type '
@@ -32,10 +37,12 @@ MYPY = {
     "\"Literal['4s', '6s', '8s']\"",
     "texts": '"Seedance2Fast" has no attribute "texts"; maybe "text"?',
     "seedance_9": '"Client" has no attribute "seedance_9"',
-    "max_costs_usd": 'Unexpected keyword argument "max_costs_usd" for "with_options" of "Client"; did you mean '
+    "max_costs_usd": 'Unexpected keyword argument "max_costs_usd" for "with_options" of "AnyClient"; did you mean '
     '"max_cost_usd"?',
     "timeout=5": 'Unexpected keyword argument "timeout" for "generate" of "Client"; did you mean "timeout_s"?',
     'generate("kling-o3"': 'Too many positional arguments for "generate" of "Client"',
+    "event.output_url": '"Event" has no attribute "output_url"',
+    "event.key =": 'Property "key" defined in "Event" is read-only',
 }
 """A part of the line -> the one error of it."""
 PYRIGHT = {
@@ -53,6 +60,8 @@ PYRIGHT = {
     "max_costs_usd": 'No parameter named "max_costs_usd"',
     "timeout=5": 'No parameter named "timeout"',
     'generate("kling-o3"': "Expected 0 positional arguments",
+    "event.output_url": 'Cannot access attribute "output_url" for class "Event"',
+    "event.key =": 'Cannot assign to attribute "key" for class "Event"',
 }
 
 
@@ -60,8 +69,12 @@ PYRIGHT = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's project, away from the settings of this one."""
     folder = tmp_path_factory.mktemp("user")
-    shutil.copy(USES, folder)
-    shutil.copy(MISTAKES, folder)
+    for program in (USES, EVENTS, MISTAKES):
+        shutil.copy(program, folder)
+    for name in TYPED:
+        if not find_spec(name) and name != "stdlib":
+            lacking(f"{name} is not installed")
+        shutil.copy(EXAMPLES / name / "receiver.py", folder / f"{name}_receiver.py")
     (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
     return folder
 
@@ -73,7 +86,8 @@ def tool(name: str) -> list[str]:
 
 def mypy(folder: Path) -> Iterator[tuple[str, int, str]]:
     cache = folder / ".cache"
-    command = [*tool("mypy"), "--config-file=", "--strict", "--cache-dir", str(cache), "uses.py", "mistakes.py"]
+    programs = sorted(path.name for path in folder.glob("*.py"))
+    command = [*tool("mypy"), "--config-file=", "--strict", "--cache-dir", str(cache), *programs]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert "mistakes.py" in ran.stdout, ran.stdout + ran.stderr
     for file, line, message in re.findall(r"^(\S+?):(\d+): error: (.*?)  \[", ran.stdout, re.MULTILINE):
@@ -101,10 +115,17 @@ def test_each_mistake_is_one_line_and_the_program_is_clean(
         ("mistakes.py", number, message)
         for number, line in enumerate(lines, 1)
         for part, message in messages.items()
-        if part in line and line.startswith("client.")
+        if part in line and line.startswith(("client.", "event."))
     ]
     assert found == expected
-    assert len(found) == len(messages) == sum(line.startswith("client.") for line in lines)
+    assert len(found) == len(messages) == sum(line.startswith(("client.", "event.")) for line in lines)
+
+
+def test_the_handler_of_events_runs() -> None:
+    events = [f'{{"event": "generation.{each}", "generation_id": "gen_1"}}' for each in ("completed", "failed", "new")]
+    lines = "\n".join([*events, events[1], "{}"])
+    ran = subprocess.run([sys.executable, str(EVENTS)], input=lines, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["completed None", "failed gen_1", "generation.new", "again", "payload"]
 
 
 def test_the_program_runs_on_the_mock(tmp_path: Path) -> None:

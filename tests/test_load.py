@@ -298,7 +298,7 @@ def test_the_service_is_as_documented(spec: Spec) -> None:
     service = spec.service
     assert service.base_url == "https://api.prospolabs.com"
     assert (service.key_prefix, service.generation_prefix) == ("prsp-", "gen_")
-    assert (service.requests_per_minute, service.sync_timeout_s) == (60, 180)
+    assert (service.requests_per_minute, service.sync_timeout_s, service.async_above_s) == (60, 180, 5)
     assert service.output_lifetime_s == 7 * 24 * 3600
     assert (service.uploads.before_put_s, service.uploads.after_put_s) == (3600, 24 * 3600)
     assert {kind.media: kind.max_bytes for kind in service.uploads.kinds} == {

@@ -27,7 +27,7 @@ from conftest import QUIET, Run
 from prospec import webhook_command
 from prospec.ir import Spec
 from prospec.webhook_command import MAX_BYTES
-from prospo.webhooks import SIGNATURE_HEADER, GenerationCompleted, GenerationFailed, sign, unwrap
+from prospo.webhooks import SIGNATURE_HEADER, CompletedEvent, FailedEvent, sign, unwrap
 from test_imports import base_install
 from test_receiver_command import listening
 
@@ -90,8 +90,8 @@ class Listener:
     def ended(self) -> int:
         return self.process.wait(PATIENCE_S)
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
         return self.ended()
 
 
@@ -196,7 +196,7 @@ def test_trigger_sends_one_genuine_event(prospec: Run, event: str) -> None:
     assert delivery.path == "/hook-of-mine?a=1&b=2"
     assert headers["Content-Type"] == "application/json"
     told = unwrap(delivery.body, headers[SIGNATURE_HEADER], SECRET, max_age_s=600)
-    assert isinstance(told, GenerationCompleted if event == "completed" else GenerationFailed)
+    assert isinstance(told, CompletedEvent if event == "completed" else FailedEvent)
     assert (told.generation_id, told.model) == ('gen_"é', "veo-3-1-lite")
     # A receiver that re-serialises the body loses the zero, and shows itself.
     assert (b'"cost_usd":0.40,' in delivery.body) is (event == "completed")
@@ -246,6 +246,19 @@ def test_listen_prints_a_line_for_each_delivery_with_its_verdict(listen: Listen,
     assert told[3].startswith(f"refused  401  {len(BODY)} bytes  the signature is not that of this body")
     assert told[4].startswith(f"refused  401  {len(BODY)} bytes  there is no signature")
     assert len(told) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_listen_ends_in_peace_when_it_is_told_to(listen: Listen, number: signal.Signals) -> None:
+    for sent, code in ((0, 3), (1, 0)):
+        listener = listen()
+        for _ in range(sent):
+            assert listener.send(BODY, sign(BODY, SECRET)) == 200
+        assert listener.stop(number) == code
+        assert len(listener.lines()) == 1 + sent
+        assert "Traceback" not in listener.err.read_text("utf-8")
+        with pytest.raises(httpx2.ConnectError):
+            listener.send(BODY, sign(BODY, SECRET))
 
 
 def test_listen_takes_the_old_secret_as_well(listen: Listen) -> None:

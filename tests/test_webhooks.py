@@ -33,9 +33,9 @@ from prospo.webhooks import (
     MAX_AGE_S,
     RETRY_AFTER_S,
     SIGNATURE_HEADER,
+    CompletedEvent,
     Event,
-    GenerationCompleted,
-    GenerationFailed,
+    FailedEvent,
     Reason,
     Seen,
     SeenStore,
@@ -274,7 +274,7 @@ def test_a_genuine_body_is_an_event_or_a_bad_one_whatever_it_holds(value: object
     assert isinstance(value, dict)
     assert event.event == value["event"]
     is_named = isinstance(value.get("generation_id"), str) and value["generation_id"] != ""
-    kinds = {"generation.completed": GenerationCompleted, "generation.failed": GenerationFailed}
+    kinds = {"generation.completed": CompletedEvent, "generation.failed": FailedEvent}
     assert type(event) is (kinds.get(event.event, Event) if is_named else Event)
     assert event.timestamp is None or event.timestamp.tzinfo is not None
     again = pickle.loads(pickle.dumps(event))
@@ -321,8 +321,8 @@ def test_each_reason_has_a_message_that_says_what_was_expected() -> None:
 
 def test_the_documented_event() -> None:
     event = told(DOCUMENTED)
-    assert isinstance(event, GenerationCompleted)
-    assert event == GenerationCompleted(
+    assert isinstance(event, CompletedEvent)
+    assert event == CompletedEvent(
         event="generation.completed",
         generation_id="gen_a1b2c3d4e5f6",
         model="veo-3-1",
@@ -334,7 +334,8 @@ def test_the_documented_event() -> None:
         cost_usd=Decimal("0.40"),
         duration_ms=42180,
     )
-    assert "canary" not in f"{event!r} {event}"
+    assert "canary" not in f"{event!r} {event} {event.raw!r}"
+    assert event.raw["data"]["output_url"].endswith("canary-9c1d"), "a program has the whole of it"
     with pytest.raises(AttributeError):
         event.generation_id = "gen_2"  # type: ignore[misc]
 
@@ -342,7 +343,7 @@ def test_the_documented_event() -> None:
 def test_a_failure_counts_on_nothing_in_data() -> None:
     for data in ({}, {"data": None}, {"data": {"error": "nsfw", "cost_usd": None}}, {"data": []}):
         event = told({"event": "generation.failed", "generation_id": "gen_1", **data})
-        assert isinstance(event, GenerationFailed)
+        assert isinstance(event, FailedEvent)
         assert (event.generation_id, event.model, event.timestamp) == ("gen_1", None, None)
         assert event.raw == {"event": "generation.failed", "generation_id": "gen_1", **data}
 
@@ -358,7 +359,7 @@ def test_a_failure_counts_on_nothing_in_data() -> None:
 )
 def test_what_is_missing_or_of_another_form_is_none(data: dict[str, Any], found: tuple[Any, ...]) -> None:
     event = told(completed(data=data, added="later"))
-    assert isinstance(event, GenerationCompleted)
+    assert isinstance(event, CompletedEvent)
     assert (event.output_url, event.cost_usd, event.duration_ms) == found
     assert event.raw["data"] == data
     assert event.raw["added"] == "later"
@@ -403,7 +404,7 @@ def test_a_timestamp_has_an_offset_or_is_none(text: object, utc: datetime | None
 )
 def test_what_a_request_may_not_hold_costs_no_event(body: bytes) -> None:
     """The provider would count a refusal as failed, and after four more the event is lost."""
-    assert isinstance(told(body), GenerationCompleted)
+    assert isinstance(told(body), CompletedEvent)
 
 
 # Its age

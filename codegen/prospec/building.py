@@ -51,6 +51,7 @@ def service(raw: Raw) -> Service:
         url_pattern=raw["url_pattern"],
         requests_per_minute=raw["requests_per_minute"],
         sync_timeout_s=raw["sync_timeout_s"],
+        async_above_s=raw["async_above_s"],
         output_lifetime_s=raw["output_lifetime_s"],
         uploads=Uploads(
             token_pattern=uploads["token_pattern"],

@@ -3,6 +3,7 @@
 # pyright: basic
 # In strict mode it tells of whatever follows an unknown attribute as well.
 import prospo
+from prospo import webhooks
 
 client = prospo.Client("prsp-local")
 client.seedance_2_fast.text(prompt="x", aspect_ratio="16x9")
@@ -16,3 +17,7 @@ client.seedance_9.text(prompt="x")
 client.with_options(max_costs_usd=1)
 client.generate(model="kling-o3", params={"prompt": "x"}, timeout=5)
 client.generate("kling-o3", {"prompt": "x"})
+
+event = webhooks.unwrap(b"", "", "whsec-local")
+event.output_url.upper()
+event.key = ""

@@ -6,14 +6,15 @@ A field of an unexpected type counts as absent, and `raw` has it; an unknown sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from .secrecy import SignedUrl
 from .values import is_number
 
 Status = Literal["queued", "processing", "completed", "failed"]
+_ID_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,16 @@ def generation_fields(value: object) -> dict[str, Any] | None:
     """The fields of a Generation; None for an answer without the two that every use needs, its id and its status."""
     if not isinstance(value, dict):
         return None
-    id, status = _text(value.get("generation_id")), _text(value.get("status"))
-    if not id or not status:
+    id, status = value.get("generation_id"), text_of(value.get("status"))
+    if not is_id(id) or not status:
         return None
-    url = _text(value.get("output_url"))
+    url = text_of(value.get("output_url"))
     duration_ms = value.get("duration_ms")
     return {
         "generation_id": id,
         "status": status,
-        "model": _text(value.get("model")),
-        "mode": _text(value.get("mode")),
+        "model": text_of(value.get("model")),
+        "mode": text_of(value.get("mode")),
         "output_url": SignedUrl(url) if url else None,
         "cost_usd": usd(value.get("cost_usd")),
         "duration_ms": float(duration_ms) if duration_ms is not None and is_number(duration_ms) else None,
@@ -71,12 +72,24 @@ def generation_fields(value: object) -> dict[str, Any] | None:
     }
 
 
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether a value can be the id of a generation: it stands in paths, messages and checkpoints."""
+    return isinstance(value, str) and 0 < len(value) <= _ID_MAX and value.isprintable()
+
+
+def unsigned(generation: Generation) -> Generation:
+    """The same without the URL of its output, for an error: that may be kept anywhere."""
+    if generation.output_url is None:
+        return generation
+    return replace(generation, output_url=None, raw={**generation.raw, "output_url": None})
+
+
 def balance(value: object) -> Balance | None:
     """None for an answer without an amount."""
     amount = usd(value.get("balance_usd")) if isinstance(value, dict) else None
     if amount is None or not isinstance(value, dict):
         return None
-    return Balance(amount, _text(value.get("currency")), value)
+    return Balance(amount, text_of(value.get("currency")), value)
 
 
 def usd(value: object) -> Decimal | None:
@@ -84,5 +97,6 @@ def usd(value: object) -> Decimal | None:
     return Decimal(str(value)) if is_number(value) else None
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
+    """A text; None for what is none."""
     return value if isinstance(value, str) else None

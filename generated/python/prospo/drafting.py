@@ -19,9 +19,7 @@ from .jsontext import parse
 from .price import PARAM_SECONDS, estimate
 from .problem import InvalidRequest, NotJSONError, Problem
 from .rules import validate as problems_of
-
-BLOCKING_MAX_S = 5
-"""For longer videos the documentation recommends the asynchronous way (Sync vs Async API)."""
+from .service import ASYNC_ABOVE_S
 
 
 class Options(TypedDict, total=False):
@@ -31,9 +29,9 @@ class Options(TypedDict, total=False):
     """Where the event goes when the generation ends."""
     blocking: bool | None
     """True for one call that lasts until the end, False for a submission that is polled; None, the default, for what
-    the documentation recommends: polling for videos of more than 5 seconds."""
+    the documentation recommends: polling for long videos."""
     timeout_s: float | None
-    """For the whole: sending, waiting, polling. Default: 1800. None waits for ever."""
+    """For the whole of a method: sending, waiting, polling. Default: 1800. None waits for ever."""
     max_cost_usd: Decimal | float | str | None
     """A request that may cost more is not sent."""
     validate: bool
@@ -52,6 +50,15 @@ def changed(options: Options, changes: Options) -> Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller asks for. Its repr shows nothing of it: it may hold upload tokens and signed URLs."""
+
+    request: Any = field(repr=False)
+    """A mapping of `model`, `mode` and `params`, or what a caller takes for one."""
+    options: Options = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A request that may be sent."""
 
@@ -63,11 +70,12 @@ class Draft:
     warnings: tuple[Problem, ...]
 
 
-def draft(request: Mapping[str, Any], options: Options, issued: Collection[str] = ()) -> Draft:
+def draft(order: Order, issued: Collection[str] = ()) -> Draft:
     """The bytes of a request. Raises InvalidRequest with every problem, and OverBudget beyond `max_cost_usd`.
 
-    `issued` are upload tokens that the service gave out: they are good, also where they have not the documented form.
+    `issued` are upload tokens that are good, also where they have not the documented form.
     """
+    request, options = order.request, order.options
     if not isinstance(request, Mapping):
         raise InvalidRequest(problems_of(request))
     asked = options.get("blocking")
@@ -96,7 +104,7 @@ def draft(request: Mapping[str, Any], options: Options, issued: Collection[str] 
 
 
 def recommends_async(request: Mapping[str, Any]) -> bool:
-    """Whether the documentation recommends the asynchronous way: for videos of more than 5 s, or of unknown length."""
+    """Whether the documentation recommends the asynchronous way: for long videos; here also for what may be one."""
     model = MODELS.get(request["model"]) if isinstance(request.get("model"), str) else None
     if model is None:
         return True
@@ -107,7 +115,7 @@ def recommends_async(request: Mapping[str, Any]) -> bool:
     given = params.get("duration") if isinstance(params, Mapping) else None
     seconds = given if given is not None else row.default if row else None
     try:
-        return seconds is None or float(str(seconds).removesuffix(PARAM_SECONDS)) > BLOCKING_MAX_S
+        return seconds is None or float(str(seconds).removesuffix(PARAM_SECONDS)) > ASYNC_ABOVE_S
     except ValueError:
         return True
 

@@ -47,6 +47,15 @@ def _rebuilt(kind: type[ProspoError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
+def bare(error: BaseException) -> BaseException:
+    """The error without the frames below here, and without what it was made of.
+
+    Those of httpx2 and of `drafting` hold the key and what was asked in their variables.
+    """
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
+
+
 class CallerError(ProspoError):
     """Yours to mend. Nothing was charged."""
 

@@ -28,13 +28,19 @@ class Result(Generation):
 
     _wire: tuple[Operations, SyncTransport] | None = field(default=None, repr=False, compare=False)
 
-    def download(self, path: str | os.PathLike[str], *, on_progress: Progress | None = None) -> Path:
+    def download(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout_s: float | None = WAIT_S,
+        on_progress: Progress | None = None,
+    ) -> Path:
         """Save the output under a path, or by its own name in a folder. The file is there whole, or not at all.
 
         Raises OutputExpired 7 days after the generation, ValueError where there is no output.
         """
         operations, transport = _reached(self._wire)
-        return transport.run(operations.download(self.output_url, Path(path), on_progress))
+        return transport.run(operations.download(self.output_url, Path(path), on_progress, Deadline.after(timeout_s)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_wire": None}
@@ -46,34 +52,50 @@ class AsyncResult(Generation):
 
     _wire: tuple[Operations, AsyncTransport] | None = field(default=None, repr=False, compare=False)
 
-    async def download(self, path: str | os.PathLike[str], *, on_progress: Progress | None = None) -> Path:
+    async def download(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout_s: float | None = WAIT_S,
+        on_progress: Progress | None = None,
+    ) -> Path:
         """`Result.download`, asynchronously."""
         operations, transport = _reached(self._wire)
-        return await transport.run(operations.download(self.output_url, Path(path), on_progress))
+        return await transport.run(
+            operations.download(self.output_url, Path(path), on_progress, Deadline.after(timeout_s))
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_wire": None}
 
 
-class Job:
-    """A generation that was submitted."""
+class AnyJob:
+    """What the two kinds of job have in common: what is known without asking."""
 
-    def __init__(self, operations: Operations, transport: SyncTransport, ticket: Ticket) -> None:
-        self._operations, self._transport, self._ticket = operations, transport, ticket
+    def __init__(self, operations: Operations, ticket: Ticket) -> None:
+        self._operations, self._ticket = operations, ticket
 
     @property
     def id(self) -> str:
         return self._ticket.generation_id
 
     def __repr__(self) -> str:
-        return f"Job({self.id!r})"
+        return f"{type(self).__name__}({self.id!r})"
 
     def checkpoint(self) -> str:
         """As JSON, for `client.job` of another process, after a crash too. It holds no secret."""
         return self._ticket.checkpoint()
 
+
+class Job(AnyJob):
+    """A generation that was submitted."""
+
+    def __init__(self, operations: Operations, transport: SyncTransport, ticket: Ticket) -> None:
+        super().__init__(operations, ticket)
+        self._transport = transport
+
     def status(self) -> Result:
-        """How it stands now."""
+        """How it stands now. Raises NotFound, OutputExpired, and what else a free call raises."""
         look = self._operations.look(self._ticket, Deadline(None))
         return result(self._transport.run(look), self._operations, self._transport)
 
@@ -89,22 +111,12 @@ class Job:
         return done
 
 
-class AsyncJob:
+class AsyncJob(AnyJob):
     """A generation that was submitted."""
 
     def __init__(self, operations: Operations, transport: AsyncTransport, ticket: Ticket) -> None:
-        self._operations, self._transport, self._ticket = operations, transport, ticket
-
-    @property
-    def id(self) -> str:
-        return self._ticket.generation_id
-
-    def __repr__(self) -> str:
-        return f"AsyncJob({self.id!r})"
-
-    def checkpoint(self) -> str:
-        """As JSON, for `client.job` of another process, after a crash too. It holds no secret."""
-        return self._ticket.checkpoint()
+        super().__init__(operations, ticket)
+        self._transport = transport
 
     async def status(self) -> AsyncResult:
         """How it stands now."""

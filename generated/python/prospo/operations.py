@@ -6,22 +6,24 @@ Here live no sockets and no waiting: a driver of `transport` carries the steps o
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
+from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.parse import quote as escaped
-from urllib.parse import urljoin, urlsplit
 
 from . import answers, files
 from .answers import Balance, Generation
 from .budget import Budget, Hold
-from .drafting import Draft, Options, draft
+from .drafting import Draft, Order, draft
 from .errors import (
     GenerationFailed,
     NetworkError,
@@ -50,9 +52,11 @@ from .exchange import (
 )
 from .files import FileBody, Progress
 from .problem import NotJSONError, Problem
-from .secrecy import SignedUrl, UploadToken
+from .secrecy import SignedUrl, UploadToken, redacted
 from .service import SYNC_TIMEOUT_S
+from .values import is_media
 
+_log = logging.getLogger("prospo")
 WAIT_S = 1800.0
 """For how long a generation is waited for, unless the caller says otherwise. Nothing documents how long one takes."""
 POLL_S = 1.0
@@ -62,8 +66,8 @@ _SUBMIT_S, _LOOK_S, _LAST_LOOK_S, _FILE_S = 60.0, 30.0, 1.0, 600.0
 _MARGIN_S = 10.0
 """A blocking call is let run a little beyond the documented limit, so that the service is the one to end it."""
 _MOVES = 5
-_PLACEHOLDER = UploadToken("pl-upload-" + "0" * 32)
-"""Stands for a local file while its request is judged, before any byte of the file is sent."""
+_PLACEHOLDER = UploadToken("a local file")
+"""Stands for one while its request is judged, before any byte of the file is sent."""
 
 Look = Callable[[Generation], object]
 
@@ -97,14 +101,15 @@ class Operations:
         self._poll_s = poll_s
         self._warn = warn
         self._issued: set[str] = set()
+        """Upload tokens that have not the documented form."""
         self._tickets: dict[str, Ticket] = {}
-        """Those of jobs, by their ids: a job that is taken up twice is paid for once."""
+        """By their ids, those that are done included: a job that is taken up twice is paid for once."""
+        self._lock = threading.Lock()
 
-    def generate(self, request: Mapping[str, Any], options: Options, budget: Budget) -> Steps[Generation]:
-        """From a request to its completed generation. Raises GenerationFailed, StillRunning, and what `submit` does."""
-        deadline = Deadline.after(options.get("timeout_s", WAIT_S))
-        ready = yield from self._ready(request, options, deadline)
-        generation, ticket = yield from self._charge(ready, budget, deadline)
+    def generate(self, order: Order, budget: Budget) -> Steps[Generation]:
+        """From an order to its completed generation. Raises GenerationFailed, StillRunning, and what `submit` does."""
+        deadline = Deadline.after(order.options.get("timeout_s", WAIT_S))
+        generation, ticket = yield from self._started(order, budget, deadline)
         if not generation.is_done:
             try:
                 generation = yield from self.follow(ticket, deadline, None)
@@ -113,23 +118,31 @@ class Operations:
                 raise
         return succeeded(generation)
 
-    def submit(self, request: Mapping[str, Any], options: Options, budget: Budget) -> Steps[Ticket]:
+    def submit(self, order: Order, budget: Budget) -> Steps[Ticket]:
         """Start a generation and wait for nothing. Raises NotSent, Refused, OutcomeUnknown, and what `draft` does."""
-        deadline = Deadline.after(options.get("timeout_s", WAIT_S))
-        ready = yield from self._ready(request, {**options, "blocking": False}, deadline)
-        _, ticket = yield from self._charge(ready, budget, deadline)
-        return self._tickets.setdefault(ticket.generation_id, ticket)
+        deadline = Deadline.after(order.options.get("timeout_s", WAIT_S))
+        order = replace(order, options={**order.options, "blocking": False})
+        _, ticket = yield from self._started(order, budget, deadline)
+        return ticket
+
+    def unfinished(self) -> list[Ticket]:
+        """What was accepted, and was not seen done so far, the oldest first."""
+        with self._lock:
+            return [ticket for ticket in self._tickets.values() if not ticket.hold.is_settled]
 
     def resumed(self, text: str) -> Ticket:
         """The ticket of a generation's id or of a checkpoint. Raises ValueError for neither."""
         try:
             kept = json.loads(text) if text.lstrip().startswith("{") else {"generation_id": text}
-            id, largest_usd = _id(kept["generation_id"]), Decimal(kept.get("largest_cost_usd", 0))
+            id, largest_usd = kept["generation_id"], Decimal(kept.get("largest_cost_usd", 0))
+            if not answers.is_id(id):
+                raise ValueError
         except (ValueError, KeyError, TypeError, ArithmeticError):
             raise ValueError("this is neither the id of a generation nor the checkpoint of a job") from None
-        if id not in self._tickets:
-            self._tickets[id] = Ticket(id, kept.get("model"), kept.get("mode"), self.budget.resume(largest_usd))
-        return self._tickets[id]
+        with self._lock:
+            if id not in self._tickets:
+                self._tickets[id] = Ticket(id, kept.get("model"), kept.get("mode"), self.budget.resume(largest_usd))
+            return self._tickets[id]
 
     def look(self, ticket: Ticket, deadline: Deadline) -> Steps[Generation]:
         """The generation as it stands. What it cost is settled once it is done."""
@@ -164,17 +177,17 @@ class Operations:
             left_s = deadline.left_s(pause_s * random.uniform(0.8, 1.0))
             if left_s == 0:
                 raise StillRunning(
-                    f"generation {last.generation_id} is {last.status} at the end of the time to wait{fault}; it goes "
-                    f"on, and client.job({last.generation_id!r}) takes it up",
-                    last,
+                    f"generation {last.generation_id} is {redacted(last.status)} at the end of the time to wait{fault}"
+                    f"; it goes on, and client.job({last.generation_id!r}) takes it up",
+                    answers.unsigned(last),
                 )
             yield Pause(left_s)
             pause_s = min(pause_s * _POLL_GROWTH, max(_POLL_MAX_S, self._poll_s))
 
-    def balance(self) -> Steps[Balance]:
+    def balance(self, deadline: Deadline) -> Steps[Balance]:
         """What is left to spend."""
         call = Call("GET /v1/balance", "GET", "/v1/balance", timeout_s=_LOOK_S)
-        reply = yield from free(call, Deadline(None))
+        reply = yield from free(call, deadline)
         try:
             found = answers.balance(json_of(reply))
         except NotJSONError:
@@ -184,27 +197,31 @@ class Operations:
         return found
 
     def upload(
-        self, source: str | os.PathLike[str] | BinaryIO, content_type: str | None, on_progress: Progress | None
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        content_type: str | None,
+        on_progress: Progress | None,
+        deadline: Deadline,
     ) -> Steps[UploadToken]:
         """A file of the caller's, as a token. Raises FileRefused before anything is sent."""
         body = files.opened(source, content_type)
         try:
-            return (yield from self._sent(body, on_progress, Deadline(None)))
+            return (yield from self._sent(body, on_progress, deadline))
         finally:
             if isinstance(source, str | os.PathLike):
                 body.file.close()
 
-    def download(self, url: str | None, path: Path, on_progress: Progress | None) -> Steps[Path]:
+    def download(self, url: str | None, path: Path, on_progress: Progress | None, deadline: Deadline) -> Steps[Path]:
         """Save what is behind a signed URL. Its bearer needs no key, so that none is sent.
 
         Raises OutputExpired, NotFound, FileRefused and what else a free call raises; ValueError where there is no URL.
         """
         if url is None:
             raise ValueError("this generation has no output")
-        path = path / (Path(urlsplit(url).path).name or "output") if path.is_dir() else path
+        if path.is_dir():
+            name = PurePosixPath(_output(url, "").path).name
+            path /= "output" if name in ("", "..") or {"\\", ":"} & {*name} else name
         for moves in count():
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise ServiceError("the output is at no http or https URL")
             call = Call(
                 "GET output",
                 "GET",
@@ -214,18 +231,25 @@ class Operations:
                 save_to=path,
                 on_progress=on_progress,
             )
-            reply = yield from exchange(call, Deadline(None))
+            reply = yield from exchange(call, deadline)
             if isinstance(reply, Reply) and reply.status == 200:
                 break
             if isinstance(reply, Failure) or reply.status not in (301, 302, 303, 307, 308) or moves == _MOVES:
                 raise fault_of(call, reply)
-            url = SignedUrl(urljoin(url, reply.headers.get("location", "")))
+            url = SignedUrl(_output(url, reply.headers.get("location", "")).geturl())
         return path
 
-    def _ready(self, request: Mapping[str, Any], options: Options, deadline: Deadline) -> Steps[Draft]:
+    def _started(self, order: Order, budget: Budget, deadline: Deadline) -> Steps[tuple[Generation, Ticket]]:
+        ready = yield from self._ready(order, deadline)
+        for problem in ready.warnings:
+            self._warn(problem)
+        return (yield from self._charge(ready, budget, deadline))
+
+    def _ready(self, order: Order, deadline: Deadline) -> Steps[Draft]:
         """The bytes that are to be sent. Local files are sent before, once the request is known to be good."""
-        if not options.get("upload_files") or not isinstance(request, Mapping):
-            return self._warned(draft(request, options, self._issued))
+        request = order.request
+        if not order.options.get("upload_files") or not isinstance(request, Mapping):
+            return draft(order, self._issued)
         model, mode, params = request.get("model"), request.get("mode"), request.get("params")
         opened: dict[str, FileBody] = {}
         try:
@@ -234,7 +258,7 @@ class Operations:
                     opened[path] = files.opened(path)
                 files.check_kind(opened[path], param)
             judged = files.with_tokens(model, mode, params, dict.fromkeys(opened, _PLACEHOLDER))
-            ready = draft({**request, "params": judged}, options, self._issued)
+            ready = draft(replace(order, request={**request, "params": judged}), {*self._issued, _PLACEHOLDER})
             tokens = {}
             for path, body in opened.items():
                 tokens[path] = yield from self._sent(body, None, deadline)
@@ -243,18 +267,13 @@ class Operations:
                 body.file.close()
         if opened:
             sent = files.with_tokens(model, mode, params, tokens)
-            ready = draft({**request, "params": sent}, options, self._issued)
-        return self._warned(ready)
-
-    def _warned(self, ready: Draft) -> Draft:
-        for problem in ready.warnings:
-            self._warn(problem)
+            ready = draft(replace(order, request={**request, "params": sent}), self._issued)
         return ready
 
     def _charge(self, ready: Draft, budget: Budget, deadline: Deadline) -> Steps[tuple[Generation, Ticket]]:
         """Send a paid request, at most once as far as anybody can tell.
 
-        Steps that are cut off leave the money set aside: whether the request arrived is then unknown.
+        Steps that are cut off while it is under way leave the money set aside: whether it arrived is then unknown.
         """
         call = Call(
             "POST /v1/generate",
@@ -267,21 +286,29 @@ class Operations:
         )
         hold = budget.hold(ready.largest_usd)
         at = datetime.now(UTC)
-        answer = yield from exchange(call, deadline)
+        try:
+            answer = yield from exchange(call, deadline, hold.release)
+        except GeneratorExit:
+            if not hold.is_settled:
+                _log.warning("%s", _unknown_text(ready, at, "it was cut off"))
+            raise
         if isinstance(answer, Failure):
             if answer.may_have_arrived:
                 raise _unknown(ready, at, answer.reason, None)
-            hold.settle(Decimal(0))
+            hold.release()
             raise not_sent(call, answer)
         if 400 <= answer.status < 500:
-            hold.settle(Decimal(0))
+            hold.release()
             raise refused(call, answer)
         generation = _generation(answer) if 200 <= answer.status < 300 else None
         if generation is None:
             unread = " and cannot be read" if 200 <= answer.status < 300 else ""
             raise _unknown(ready, at, f"the answer is {answer.status}{unread}", answer)
         _settle(generation, hold)
-        return generation, Ticket(generation.generation_id, generation.model, generation.mode, hold)
+        ticket = Ticket(generation.generation_id, generation.model, generation.mode, hold)
+        with self._lock:
+            self._tickets.setdefault(ticket.generation_id, ticket)
+        return generation, ticket
 
     def _sent(self, body: FileBody, on_progress: Progress | None, deadline: Deadline) -> Steps[UploadToken]:
         """A file, announced and sent."""
@@ -302,7 +329,8 @@ class Operations:
             on_progress=on_progress,
         )
         yield from free(put, deadline)
-        self._issued.add(token)
+        if not is_media(token):
+            self._issued.add(token)
         return token
 
 
@@ -310,7 +338,8 @@ def succeeded(generation: Generation) -> Generation:
     """The generation. Raises GenerationFailed for one that failed."""
     if generation.status == "failed":
         raise GenerationFailed(
-            f"generation {generation.generation_id} failed; its cost is refunded, as the documentation says", generation
+            f"generation {generation.generation_id} failed; its cost is refunded, as the documentation says",
+            answers.unsigned(generation),
         )
     return generation
 
@@ -318,6 +347,17 @@ def succeeded(generation: Generation) -> Generation:
 def _generation(reply: Reply) -> Generation | None:
     fields = answers.generation_fields(_object(reply))
     return None if fields is None else Generation(**fields)
+
+
+def _output(url: str, location: str) -> SplitResult:
+    """The address of an output, or where it has moved to from there. Raises ServiceError for one that is none."""
+    try:
+        parts = urlsplit(urljoin(url, location))
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https"):
+        raise ServiceError("the output is at no http or https URL")
+    return parts
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
@@ -341,16 +381,15 @@ def _place(reply: Reply) -> tuple[UploadToken, SignedUrl, str | None] | None:
 def _settle(generation: Generation, hold: Hold) -> None:
     """Count what a generation cost, once it is done: nothing where it failed, the most where nobody says."""
     if generation.status == "failed":
-        hold.settle(Decimal(0))
+        hold.release()
     elif generation.is_done:
-        hold.settle(hold.largest_usd if generation.cost_usd is None else generation.cost_usd)
+        # No cost that an answer tells, however wrong, gives anything back.
+        hold.settle(hold.largest_usd if generation.cost_usd is None else max(generation.cost_usd, Decimal(0)))
 
 
 def _unknown(ready: Draft, at: datetime, reason: str, reply: Reply | None) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"POST /v1/generate: {reason}. Whether it was accepted and charged is unknown, so it was not sent again. Look "
-        f"at the balance and the dashboard for a generation of {at:%Y-%m-%d %H:%M:%S} UTC first (sha256 of the "
-        f"request: {ready.sha256[:16]})",
+        _unknown_text(ready, at, reason),
         reason=reason,
         at=at,
         request_sha256=ready.sha256,
@@ -360,7 +399,9 @@ def _unknown(ready: Draft, at: datetime, reason: str, reply: Reply | None) -> Ou
     )
 
 
-def _id(text: object) -> str:
-    if not isinstance(text, str) or not text or not text.isprintable() or len(text) > 500:
-        raise ValueError("the id of a generation is a text, such as gen_a1b2c3d4e5f6")
-    return text
+def _unknown_text(ready: Draft, at: datetime, reason: str) -> str:
+    return (
+        f"POST /v1/generate: {reason}. Whether it was accepted and charged is unknown, so it was not sent again. Look "
+        f"at the balance and the dashboard for a generation of {at:%Y-%m-%d %H:%M:%S} UTC first (sha256 of the "
+        f"request: {ready.sha256[:16]})"
+    )

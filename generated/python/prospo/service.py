@@ -6,6 +6,11 @@ from __future__ import annotations
 BASE_URL = 'https://api.prospolabs.com'
 SYNC_TIMEOUT_S = 180
 """For how long a blocking call may take."""
+ASYNC_ABOVE_S = 5
+"""The length of a video beyond which the asynchronous way is recommended."""
+KEY_PREFIX = 'prsp-'
+TOKEN_PREFIX = 'pl-upload-'
+"""What every upload token begins with."""
 UPLOAD_KINDS: dict[str, tuple[tuple[str, ...], int]] = {
     'image': (('image/jpeg', 'image/png', 'image/webp', ), 30000000),
     'video': (('video/mp4', 'video/quicktime', ), 50000000),

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
+from .answers import text_of, usd
 from .errors import CallerError
 from .secrecy import SignedUrl
 from .values import is_number
@@ -77,7 +78,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationCompleted(Event):
+class CompletedEvent(Event):
     """A generation has completed. What a delivery lacks, or has in another form, is None."""
 
     generation_id: str
@@ -90,7 +91,7 @@ class GenerationCompleted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationFailed(Event):
+class FailedEvent(Event):
     """A generation has failed, and its cost was refunded. Nothing more of it is documented (GAP-74); see `raw`."""
 
     generation_id: str
@@ -124,7 +125,7 @@ def unwrap(
     *,
     max_age_s: float | None = MAX_AGE_S,
 ) -> Event:
-    """The event of a genuine delivery: GenerationCompleted, GenerationFailed, or Event for any other.
+    """The event of a genuine delivery: CompletedEvent, FailedEvent, or Event for any other.
 
     As `verify` otherwise. Raises BadSignature, and nothing else, also for a genuine body that is no event, and for an
     event older than `max_age_s` seconds; None is without limit. One without a timestamp has no age.
@@ -228,33 +229,32 @@ def _event(body: bytes) -> Event | None:
     data = raw.get("data")
     if not isinstance(data, dict):
         data = {}
-    event, generation_id = raw["event"], _text(raw.get("generation_id"))
+    event, generation_id = raw["event"], text_of(raw.get("generation_id"))
     told: dict[str, Any] = {
         "event": event,
         "generation_id": generation_id,
-        "model": _text(data.get("model")),
-        "mode": _text(data.get("mode")),
+        "model": text_of(data.get("model")),
+        "mode": text_of(data.get("mode")),
         "timestamp": _time(raw.get("timestamp")),
         "key": f"{generation_id or hashlib.sha256(body).hexdigest()} {event}",
         "raw": raw,
     }
     match generation_id and event:
         case "generation.completed":
-            url, cost_usd, duration_ms = data.get("output_url"), data.get("cost_usd"), data.get("duration_ms")
-            return GenerationCompleted(
+            url, duration_ms = data.get("output_url"), data.get("duration_ms")
+            if isinstance(url, str):
+                url = SignedUrl(url)
+                told["raw"] = {**raw, "data": {**data, "output_url": url}}
+            return CompletedEvent(
                 **told,
-                output_url=SignedUrl(url) if isinstance(url, str) else None,
-                cost_usd=Decimal(str(cost_usd)) if is_number(cost_usd) else None,
+                output_url=url if isinstance(url, SignedUrl) else None,
+                cost_usd=usd(data.get("cost_usd")),
                 duration_ms=duration_ms if is_number(duration_ms) else None,
             )
         case "generation.failed":
-            return GenerationFailed(**told)
+            return FailedEvent(**told)
         case _:
             return Event(**told)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _time(value: object) -> datetime | None:

@@ -37,7 +37,9 @@ async def webhook(request: Request, tasks: BackgroundTasks) -> Response:
 def handle(event: webhooks.Event) -> None:
     """The work itself, after the answer: the provider does not wait for it."""
     match event:
-        case webhooks.GenerationCompleted():
+        case webhooks.CompletedEvent():
             print(event.event, event.generation_id, event.cost_usd, "USD", flush=True)
-        case webhooks.GenerationFailed():
+        case webhooks.FailedEvent():
             print(event.event, event.generation_id, "refunded", flush=True)
+        case _:
+            pass  # an event that the documentation does not have

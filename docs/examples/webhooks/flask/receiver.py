@@ -36,10 +36,12 @@ def handle() -> None:
     """The work itself, after the answer: the provider does not wait for it."""
     while True:
         match event := work.get():
-            case webhooks.GenerationCompleted():
+            case webhooks.CompletedEvent():
                 print(event.event, event.generation_id, event.cost_usd, "USD", flush=True)
-            case webhooks.GenerationFailed():
+            case webhooks.FailedEvent():
                 print(event.event, event.generation_id, "refunded", flush=True)
+            case _:
+                pass  # an event that the documentation does not have
 
 
 threading.Thread(target=handle, daemon=True).start()

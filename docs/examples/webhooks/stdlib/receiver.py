@@ -50,7 +50,9 @@ if __name__ == "__main__":
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:
         match event := work.get():  # the work itself, after the answer: the provider does not wait for it
-            case webhooks.GenerationCompleted():
+            case webhooks.CompletedEvent():
                 print(event.event, event.generation_id, event.cost_usd, "USD", flush=True)
-            case webhooks.GenerationFailed():
+            case webhooks.FailedEvent():
                 print(event.event, event.generation_id, "refunded", flush=True)
+            case _:
+                pass  # an event that the documentation does not have

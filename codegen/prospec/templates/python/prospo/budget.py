@@ -16,11 +16,20 @@ class Hold:
         self._budget = budget
         self._outer = outer
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether its cost is known."""
+        return self._budget._is_settled(self)
+
     def settle(self, cost_usd: Decimal) -> None:
-        """What it cost in the end; 0 for what was refused or refunded. Once only: what comes later changes nothing."""
+        """What it cost in the end. Once only: what comes later changes nothing."""
         self._budget._settle(self, cost_usd)
         if self._outer is not None:
             self._outer.settle(cost_usd)
+
+    def release(self) -> None:
+        """It costs nothing: it was not sent, refused, or refunded."""
+        self.settle(Decimal(0))
 
 
 class Budget:
@@ -34,7 +43,7 @@ class Budget:
         self._within = within
         self._lock = threading.Lock()
         self._spent_usd = Decimal(0)
-        self._held: dict[Hold, Decimal] = {}
+        self._held: set[Hold] = set()
 
     @property
     def spent_usd(self) -> Decimal:
@@ -46,7 +55,7 @@ class Budget:
     def held_usd(self) -> Decimal:
         """The most that what is under way, or of unknown outcome, may cost."""
         with self._lock:
-            return sum(self._held.values(), Decimal(0))
+            return self._sum_held()
 
     def hold(self, largest_usd: Decimal | None) -> Hold:
         """Set the largest cost of a request aside. Raises OverBudget where that is too much, or is not published."""
@@ -56,22 +65,22 @@ class Budget:
                 if self.limit_usd is not None:
                     self._check(self.limit_usd, largest_usd)
                 hold = Hold(self, largest_usd or Decimal(0), outer=outer)
-                self._held[hold] = hold.largest_usd
+                self._held.add(hold)
                 return hold
         except OverBudget:
             if outer is not None:
-                outer.settle(Decimal(0))
+                outer.release()
             raise
 
     def resume(self, largest_usd: Decimal | None) -> Hold:
         """The money of what was sent before, maybe by another process: it counts, and is never too much."""
         hold = Hold(self, largest_usd or Decimal(0))
         with self._lock:
-            self._held[hold] = hold.largest_usd
+            self._held.add(hold)
         return hold
 
     def _check(self, limit_usd: Decimal, largest_usd: Decimal | None) -> None:
-        held_usd = sum(self._held.values(), Decimal(0))
+        held_usd = self._sum_held()
         if largest_usd is None:
             raise OverBudget("what this request costs is not published, so that no budget can be kept with it")
         if self._spent_usd + held_usd + largest_usd > limit_usd:
@@ -80,7 +89,15 @@ class Budget:
                 f"spent, and {held_usd} set aside for what is under way or of unknown outcome"
             )
 
+    def _sum_held(self) -> Decimal:
+        return sum((hold.largest_usd for hold in self._held), Decimal(0))
+
+    def _is_settled(self, hold: Hold) -> bool:
+        with self._lock:
+            return hold not in self._held
+
     def _settle(self, hold: Hold, cost_usd: Decimal) -> None:
         with self._lock:
-            if self._held.pop(hold, None) is not None:
+            if hold in self._held:
+                self._held.remove(hold)
                 self._spent_usd += cost_usd

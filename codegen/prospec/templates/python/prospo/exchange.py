@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -51,7 +51,7 @@ class Call:
     """Whether an accepted one costs money: then it is sent again only if it cannot have been accepted."""
     has_key: bool = True
     timeout_s: float = 30.0
-    """For the whole of it; a blocking call counts it anew for each piece of an answer's head."""
+    """For the whole of it, from the look-up of the name to the last byte."""
     save_to: Path | None = None
     """Where a body of 2xx goes, piece by piece, in place of the reply."""
     on_progress: Progress | None = field(default=None, repr=False)
@@ -112,16 +112,24 @@ class Deadline:
         return self.at is None or time.monotonic() + seconds < self.at
 
 
-def exchange(call: Call, deadline: Deadline) -> Steps[Reply | Failure]:
-    """Send a call, as often as it makes sense and is safe. What comes back may still be an answer of any status."""
-    attempt = 1
+def exchange(call: Call, deadline: Deadline, on_idle_end: Callable[[], object] | None = None) -> Steps[Reply | Failure]:
+    """Send a call, as often as it makes sense and is safe. What comes back may still be an answer of any status.
+
+    Steps can be cut off anywhere. `on_idle_end` is told if it is before an attempt, where nothing is under way.
+    """
+    attempt, pause_s = 1, 0.0
     while True:
+        try:
+            yield Pause(pause_s)
+        except GeneratorExit:
+            if on_idle_end is not None:
+                on_idle_end()
+            raise
         answer: Reply | Failure = yield replace(call, timeout_s=max(deadline.left_s(call.timeout_s), _LEAST_S))
-        pause_s = _pause_s(call, answer, attempt)
-        if pause_s is None or attempt == ATTEMPTS or not deadline.allows(pause_s):
+        again_s = _pause_s(call, answer, attempt)
+        if again_s is None or attempt == ATTEMPTS or not deadline.allows(again_s):
             return answer
-        yield Pause(pause_s)
-        attempt += 1
+        attempt, pause_s = attempt + 1, again_s
 
 
 def _pause_s(call: Call, answer: Reply | Failure, attempt: int) -> float | None:

@@ -33,6 +33,22 @@ class LocalFileError(Exception):
     """Reading or writing a local file failed. Its text names the file and the reason."""
 
 
+class CallbackError(Exception):
+    """Carries what a callback raised past those who would take it for a failure of the network."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _tell(on_progress: Progress | None, done: int, total: int | None) -> None:
+    if on_progress is not None:
+        try:
+            on_progress(done, total)
+        except Exception as error:
+            raise CallbackError(error) from None
+
+
 @dataclass(frozen=True, slots=True)
 class FileBody:
     """A file that is ready to be sent: open, of a known type and size."""
@@ -51,8 +67,7 @@ class FileBody:
             sent += len(piece)
             self._check(sent)
             yield piece
-            if on_progress is not None:
-                on_progress(sent, self.size)
+            _tell(on_progress, sent, self.size)
         self._check(sent, is_end=True)
 
     async def pieces_async(self, on_progress: Progress | None) -> AsyncIterator[bytes]:
@@ -209,8 +224,7 @@ class Saving:
         except OSError as error:
             raise LocalFileError(f"{self._path}: {error.strerror}") from None
         self._done += len(piece)
-        if self._on_progress is not None:
-            self._on_progress(self._done, self._total)
+        _tell(self._on_progress, self._done, self._total)
 
     def finish(self) -> None:
         try:

@@ -9,10 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any, SupportsIndex
 
+from .service import KEY_PREFIX, TOKEN_PREFIX
+
 HIDDEN = "***"
 _LONGEST = 500
-_secret = re.compile(r"prsp-[^\s\"',;]+|(?<=pl-upload-)[^\s\"',;/?]+|(?<=[Bb]earer )[^\s\"',;]+")
-_query = re.compile(r"(https?://[^\s\"'?#]*)[?#][^\s\"']*", re.IGNORECASE)
+_secret = re.compile(
+    rf"{re.escape(KEY_PREFIX)}[^\s\"',;]+|(?<={re.escape(TOKEN_PREFIX)})[^\s\"',;/?]+|(?<=[Bb]earer )[^\s\"',;]+"
+)
+_user = re.compile(r"(https?://)[^\s\"'/?#]*@", re.IGNORECASE)
+_query = re.compile(r"(/[^\s\"'?#]*)[?#][^\s\"']+")
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
@@ -65,9 +70,9 @@ class SignedUrl(_HiddenText):
 
 
 def redacted(text: str, key: str | None = None) -> str:
-    """A text without keys, upload tokens and what follows ? in a URL; of bounded length, and fit for a terminal."""
+    """A text without keys, upload tokens, and what stands before @ or after ? in a URL. Bounded, fit for a terminal."""
     if key:
         text = text.replace(key, HIDDEN)
-    text = _query.sub(rf"\1?{HIDDEN}", _secret.sub(HIDDEN, text))
+    text = _query.sub(rf"\1?{HIDDEN}", _user.sub(rf"\1{HIDDEN}@", _secret.sub(HIDDEN, text)))
     text = _control.sub(" ", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
