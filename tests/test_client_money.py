@@ -518,6 +518,14 @@ def test_a_blocking_call_ends_in_time_whatever_it_waits_for() -> None:
     assert time.monotonic() - began < 15
 
 
+def test_a_request_whose_time_is_over_is_not_sent() -> None:
+    with failing(then(OK)) as server, prospo.Client(KEY, server.base_url, budget_usd="5") as client:
+        with pytest.raises(NotSent):
+            client.generate(**REQUEST, timeout_s=0)
+        assert server.accepted == []
+        assert client.budget.held_usd == 0
+
+
 class LateStart(httpx2.HTTPTransport):
     """Reaches the server when nobody waits any more, as after a slow look-up of its name."""
 

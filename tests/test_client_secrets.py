@@ -21,6 +21,7 @@ import pytest
 from failing_server import FailingServer, answer, closed_port, failing, then
 from prospec_conformance.mock import MockConfig, serve
 from prospo.exchange import Deadline
+from prospo.secrecy import redacted
 from rich.traceback import Traceback
 
 KEY = "prsp-canary-key"
@@ -370,3 +371,11 @@ def test_what_was_never_sent_shows_no_secret() -> None:
     with prospo.Client(KEY, f"http://127.0.0.1:{closed_port()}") as client, pytest.raises(prospo.NotSent) as told:
         client.generate(**REQUEST, timeout_s=0.1)
     assert_hidden(told.value)
+
+
+def test_a_long_text_is_cleared_and_cut_in_the_time_that_a_short_one_takes() -> None:
+    """A server's error of 8 MiB must not hold a client up, nor half a secret at the cut pass for none."""
+    for text in ("https://" * 1_000_000, "/" * 8_000_000, f"{'a ' * 1_990}https://user:{CANARIES[0] * 1_000}@host/"):
+        told = redacted(text)
+        assert len(told) < 600
+        assert CANARIES[0][:6] not in told

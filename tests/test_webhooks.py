@@ -538,3 +538,11 @@ def test_it_is_loaded_when_it_is_first_asked_for() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert set(prospo.__all__) >= {"BadSignature", "webhooks"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_body_that_is_no_utf_8_json_tells_nothing(encoding: str) -> None:
+    """`json.loads` would guess; the other languages do not."""
+    body = json.dumps(completed()).encode(encoding)
+    assert verdict(body, sign(body, SECRET), SECRET) is None
+    assert outcome(body, sign(body, SECRET), SECRET, max_age_s=None) == "payload"

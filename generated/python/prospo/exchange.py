@@ -125,7 +125,10 @@ def exchange(call: Call, deadline: Deadline, on_idle_end: Callable[[], object] |
             if on_idle_end is not None:
                 on_idle_end()
             raise
-        answer: Reply | Failure = yield replace(call, timeout_s=max(deadline.left_s(call.timeout_s), _LEAST_S))
+        left_s = deadline.left_s(call.timeout_s)
+        if call.is_paid and left_s == 0:
+            return Failure("the time for it is over", may_have_arrived=False)
+        answer: Reply | Failure = yield replace(call, timeout_s=max(left_s, _LEAST_S))
         again_s = _pause_s(call, answer, attempt)
         if again_s is None or attempt == ATTEMPTS or not deadline.allows(again_s):
             return answer

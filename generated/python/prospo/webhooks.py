@@ -221,7 +221,7 @@ def _keys(secret: object) -> list[bytes]:
 def _event(body: bytes) -> Event | None:
     """The event that a body tells; None where it is none. As tolerant as can be: what is refused here is lost."""
     try:
-        raw = json.loads(body)
+        raw = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(raw, dict) or not isinstance(raw.get("event"), str):

@@ -13,6 +13,8 @@ from .service import KEY_PREFIX, TOKEN_PREFIX
 
 HIDDEN = "***"
 _LONGEST = 500
+_READ = 4_000
+"""Characters of a text that are looked at: whoever sends a long one does not get long to search it."""
 _secret = re.compile(
     rf"{re.escape(KEY_PREFIX)}[^\s\"',;]+|(?<={re.escape(TOKEN_PREFIX)})[^\s\"',;/?]+|(?<=[Bb]earer )[^\s\"',;]+"
 )
@@ -73,6 +75,8 @@ def redacted(text: str, key: str | None = None) -> str:
     """A text without keys, upload tokens, and what stands before @ or after ? in a URL. Bounded, fit for a terminal."""
     if key:
         text = text.replace(key, HIDDEN)
+    if len(text) > _READ:
+        text = text[:_READ].rpartition(" ")[0] + " ..."  # half a secret is not known for one
     text = _query.sub(rf"\1?{HIDDEN}", _user.sub(rf"\1{HIDDEN}@", _secret.sub(HIDDEN, text)))
     text = _control.sub(" ", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
