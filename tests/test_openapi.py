@@ -5,8 +5,6 @@ The tools are openapi-spec-validator, Redocly's linter, and Redoc, Swagger UI an
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import re
@@ -14,16 +12,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import node as nodejs
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from machine import lacking
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from playwright.sync_api import Browser
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -351,48 +348,14 @@ def test_each_link_leads_to_an_operation_with_what_the_examples_hold(document: D
 
 
 @pytest.fixture(scope="session")
-def node(tool: Callable[..., str]) -> str:
-    """Node.js, as new as Redocly's linter needs it."""
-    path = tool("node", "nodejs")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    major, minor = (int(part) for part in version.removeprefix("v").split(".")[:2])
-    if (major, minor) < (20, 19):
-        lacking(f"Node.js {version} is installed, older than 20.19")
-    return path
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time: pytest-xdist runs several."""
-    with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def node() -> str:
+    return nodejs.node()
 
 
 @pytest.fixture(scope="session")
-def packages(node: str, tool: Callable[..., str]) -> Path:
+def packages() -> Path:
     """node_modules, installed as the lock file says."""
-    npm = tool("npm")
-    made_of = b"".join((RENDERERS / name).read_bytes() for name in ("package.json", "package-lock.json", ".npmrc"))
-    digest = hashlib.sha256(made_of).hexdigest()
-    folder = RENDERERS / "node_modules"
-    stamp = folder / ".made-of"
-    with alone(RENDERERS / "package-lock.json"):
-        if not stamp.is_file() or stamp.read_text() != digest:
-            environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
-            done = subprocess.run(
-                [npm, "ci", "--no-progress", "--loglevel=error"],
-                cwd=RENDERERS,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=480,
-                check=False,
-            )
-            if done.returncode:
-                lacking(f"npm ci failed, {done.stderr.strip()[-500:]}")
-            stamp.write_text(digest)
-    return folder
+    return nodejs.installed(RENDERERS)
 
 
 def test_the_lock_file_names_no_host_and_the_versions_are_exact() -> None:

@@ -1,6 +1,7 @@
 """From a `Spec` to the files of one target: a pure function of the spec and the templates.
 
 Every file under templates/<target>/ becomes the file of the same path: `x.j2` is rendered, anything else is copied.
+`[model].x.j2` is rendered once for each model.
 A template may print only what came through one of the target's filters; a bare string is refused, so that no text of
 the spec can leave its literal. Here live no I/O on generated/ and no word of a target language.
 """
@@ -34,8 +35,16 @@ def emit(spec: Spec, target: str) -> Files:
     return {**TARGETS, **OPTIONAL}[target](spec)
 
 
-def render(target: str, filters: Mapping[str, Callable[..., Any]], context: Mapping[str, Any]) -> Files:
-    """Every file of a target's template tree."""
+def render(
+    target: str,
+    filters: Mapping[str, Callable[..., Any]],
+    context: Mapping[str, Any],
+    each: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Files:
+    """Every file of a target's template tree. Where a path has `[x]`, there is one for each item of `each["x"]`.
+
+    The key of the item stands in the path, and the template has the item itself as `x`.
+    """
     from jinja2 import BaseLoader, Environment, StrictUndefined
 
     environment = Environment(  # noqa: S701 - no HTML is made here; `finalize` guards what is printed
@@ -50,10 +59,20 @@ def render(target: str, filters: Mapping[str, Callable[..., Any]], context: Mapp
     out: Files = {}
     for path, text in _tree(files("prospec") / "templates" / target, ""):
         if path.endswith(".j2"):
-            out[path.removesuffix(".j2")] = environment.from_string(text).render(context)
+            template = environment.from_string(text)
+            for made, item in _outputs(path.removesuffix(".j2"), each or {}):
+                out[made] = template.render({**context, **item})
         else:
             out[path] = text
     return out
+
+
+def _outputs(path: str, each: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The path of each file that a template makes, and what its template has beside the context."""
+    for name, items in each.items():
+        if f"[{name}]" in path:
+            return [(path.replace(f"[{name}]", key), {name: item}) for key, item in items.items()]
+    return [(path, {})]
 
 
 def _only_code(value: object) -> Code:

@@ -1,6 +1,6 @@
 """How datamodel-code-generator is asked: one module out of the schemas of a document, the same bytes on every machine.
 
-Two targets take it. Here lives no schema and no choice of what a model is like.
+Here lives no schema and no choice of what a model is like.
 """
 
 from __future__ import annotations
@@ -8,24 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..emit import HEADER
 
 
-def module(schemas: Mapping[str, Any], kind: Literal["TypedDict", "pydantic"], **options: Any) -> str:
-    """A Python module with a type for each schema. `options` are those of the generator."""
+def module(schemas: Mapping[str, Any], **options: Any) -> str:
+    """A Python module with a pydantic model for each schema. `options` are those of the generator."""
     from datamodel_code_generator import generate
     from datamodel_code_generator.enums import DataModelType, InputFileType
     from datamodel_code_generator.format import Formatter, PythonVersion
 
     info = {"title": "prospo", "version": "1"}
     document = {"openapi": "3.1.0", "info": info, "paths": {}, "components": {"schemas": _printable(schemas)}}
-    kinds = {"TypedDict": DataModelType.TypingTypedDict, "pydantic": DataModelType.PydanticV2BaseModel}
     made = generate(
         json.dumps(document),
         input_file_type=InputFileType.OpenAPI,
-        output_model_type=kinds[kind],
+        output_model_type=DataModelType.PydanticV2BaseModel,
         target_python_version=PythonVersion.PY_311,
         custom_file_header=f"# {HEADER}\n",
         disable_timestamp=True,

@@ -26,7 +26,6 @@ def emit(spec: Spec) -> Files:
 
     made = datamodel.module(
         _schemas(spec),
-        "pydantic",
         use_annotated=True,
         field_constraints=True,
         enum_field_as_literal=LiteralType.All,

@@ -14,8 +14,8 @@ from typing import Any, assert_never
 from ..emit import HEADER, Code, Files, render
 from ..example import example_request
 from ..ir import Choice, Evidence, Flag, ListOf, Media, Mode, Model, Number, Param, Size, Spec, Text, Type
-from ..schema import bundle, describe, pairs, size_name, type_name
-from . import datamodel
+from ..schema import describe, pairs, request_schema, size_name, type_name
+from .rows import facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,28 @@ class Row:
 
     key: Code
     refused: Code
-    """An expression over `value`, true for a value that breaks the row."""
+    """An expression over `value`, true for a value that breaks the row, or a list that does by itself."""
+    item_refused: Code | None
+    """The same over each `item` of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """The check of one mode as it is printed."""
 
+    id: Code
     function: Code
-    keys: tuple[Code, ...]
     mandatory: tuple[Row, ...]
     optional: tuple[Row, ...]
-    closed: Code
+    inferred: tuple[Code, ...]
+    """The names of the rows that refuse nothing."""
+    closed: bool
+    """Whether the mode refuses a param that no row lists."""
+
+    @property
+    def beyond(self) -> Code:
+        """How many params there are beyond the mandatory ones."""
+        return Code(f"len(params) - {len(self.mandatory):d}" if self.mandatory else "len(params)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,29 @@ class TypedModel:
     modes: tuple[TypedMode, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a TypedDict."""
+
+    name: Code
+    type: Code
+    doc: Code
+
+
+@dataclass(frozen=True, slots=True)
+class TypedDicts:
+    """The types of one mode: of its params and of its request."""
+
+    name: Code
+    """Without the word Params or Request at its end."""
+    doc: Code
+    rows: tuple[Member, ...]
+    has_attributes: bool
+    """Whether every row can be written as an attribute of a class: none is a word of Python's own."""
+    request: tuple[tuple[Code, Code], ...]
+    """Keys and types."""
+
+
 def emit(spec: Spec) -> Files:
     """The package `prospo`."""
     filters: dict[str, Callable[..., Any]] = {
@@ -71,17 +104,19 @@ def emit(spec: Spec) -> Files:
         "cited_by": lambda gap: cited_by(spec, gap.id),
         "example": lambda mode, model: json.dumps(example_request(spec, model, mode), ensure_ascii=False),
     }
+    rows = [param for _, mode in pairs(spec) for param in mode.params]
+    sizes = dict.fromkeys(size_name(param) for param in rows if isinstance(param.type, Size))
     context = {
         "header": Code(HEADER),
         "spec": spec,
-        "modes": [_check(model, mode) for model, mode in pairs(spec)],
+        "models": [(literal(model.id), [_check(model, mode) for mode in model.modes]) for model in spec.models],
         "typed": [_typed(model) for model in spec.models],
+        "dicts": [_dicts(spec, model, mode) for model, mode in pairs(spec)],
+        "sizes": [Code(name) for name in sizes],
         "aliases": [(each.name, getattr(spec.aliases, each.name)) for each in fields_of(spec.aliases)],
         "envelope": tuple(spec.openapi["components"]["schemas"]["GenerateRequest"]["properties"]),
     }
-    out = render("python", filters, context)
-    out["prospo/types.py"] = _types(spec)
-    return out
+    return render("python", filters, context)
 
 
 def literal(value: object) -> Code:
@@ -139,52 +174,7 @@ def _within_quotes(line: str) -> str:
 
 def fields(param: Param) -> Code:
     """The keyword arguments of a row of the catalog, without those that do not apply."""
-    known: dict[str, Any] = {
-        "name": param.name,
-        "type": _wire_type(param.type),
-        "required": param.required,
-        "evidence": param.evidence,
-        "source": param.source,
-        "default": param.default,
-        **_constraints(param.type),
-        "inferred": param.inferred or None,
-        "note": param.note,
-    }
-    return Code(", ".join(f"{name}={literal(value)}" for name, value in known.items() if value is not None))
-
-
-def _wire_type(type: Type) -> str:
-    match type:
-        case Text() | Choice() | Media():
-            return "string"
-        case Flag():
-            return "boolean"
-        case Number():
-            return "number"
-        case ListOf():
-            return "array"
-        case Size():
-            return "string|object"
-        case _:
-            assert_never(type)
-
-
-def _constraints(type: Type) -> dict[str, Any]:
-    match type:
-        case Text() | Flag():
-            return {}
-        case Choice(of):
-            return {"enum": of}
-        case Number(low, high, unit):
-            return {"min": low, "max": high, "unit": unit}
-        case Media(media):
-            return {"media": media}
-        case ListOf(item, low_items, high_items):
-            return {"min_items": low_items, "max_items": high_items, "media": item.media}
-        case Size(presets, step, low, high, ratio):
-            return {"enum": presets, "min": low, "max": high, "multiple_of": step, "max_ratio": ratio, "unit": "px"}
-        case _:
-            assert_never(type)
+    return Code(", ".join(f"{name}={literal(value)}" for name, value in facts(param).items()))
 
 
 def cited_by(spec: Spec, gap: str) -> tuple[str, ...]:
@@ -199,14 +189,13 @@ def cited_by(spec: Spec, gap: str) -> tuple[str, ...]:
 def _check(model: Model, mode: Mode) -> Check:
     """The documented rules of one mode: what is only inferred or assumed refuses nothing."""
     binding = [param for param in mode.params if param.evidence is Evidence.DOCUMENTED]
-    keys = [(model.id, mode.id)] + ([(model.id, "")] if mode is model.modes[0] else [])
-    names = ", ".join(literal(param.name) for param in mode.params)
     return Check(
+        id=literal(mode.id),
         function=identifier(model.id, mode.id),
-        keys=tuple(literal(key) for key in keys),
-        mandatory=tuple(Row(literal(param.name), _refused(param)) for param in binding if param.mandatory),
-        optional=tuple(Row(literal(param.name), _refused(param)) for param in binding if not param.mandatory),
-        closed=Code(f"params.keys() <= {{{names}}}" if mode.evidence is Evidence.DOCUMENTED else "True"),
+        mandatory=tuple(_row(param) for param in binding if param.mandatory),
+        optional=tuple(_row(param) for param in binding if not param.mandatory),
+        inferred=tuple(literal(param.name) for param in mode.params if param not in binding),
+        closed=mode.evidence is Evidence.DOCUMENTED,
     )
 
 
@@ -246,44 +235,95 @@ def _words(type: Type) -> str:
             return ""
 
 
+def _row(param: Param) -> Row:
+    return Row(
+        key=literal(param.name),
+        refused=_refused(param),
+        item_refused=_no_media("item") if isinstance(param.type, ListOf) else None,
+    )
+
+
+def _no_media(name: str) -> Code:
+    return Code(f"plain_media({name}) is None and any_media({name}) is None")
+
+
 def _refused(param: Param) -> Code:
+    """Whether `value` breaks the row. It may raise TypeError for one of another type."""
     match param.type:
         case Text():
             return Code("not isinstance(value, str)")
         case Flag():
-            return Code("not isinstance(value, bool)")
+            return Code("value is not True and value is not False")
         case Choice(of):
-            return Code(f"not isinstance(value, str) or value not in {{{', '.join(map(literal, of))}}}")
+            return Code(f"value not in {{{', '.join(map(literal, of))}}}")
         case Number(low, high, _):
-            bounds = [literal(low) + " <= "] if low is not None else []
-            bounds += ["value"] + ([" <= " + literal(high)] if high is not None else [])
-            outside = f" or not {''.join(bounds)}" if len(bounds) > 1 else ""
-            return Code(f"not is_number(value){outside}")
+            usual = "type(value) is not int and type(value) is not float and not is_number(value)"
+            least = "-LARGEST" if low is None else literal(low)
+            most = "LARGEST" if high is None else literal(high)
+            return Code(f"{usual} or not {least} <= value <= {most}")
         case Media():
-            return Code("not is_media(value)")
+            return _no_media("value")
         case ListOf(_, low_items, high_items):
             lengths = []
             if low_items is not None and "minItems" not in param.inferred:
                 lengths.append(f"len(value) < {literal(low_items)}")
             if high_items is not None and "maxItems" not in param.inferred:
                 lengths.append(f"len(value) > {literal(high_items)}")
-            return Code(" or ".join(["not is_array(value)", *lengths, "not all(map(is_media, value))"]))
+            return Code(" or ".join(["type(value) is not list and not is_array(value)", *lengths]))
         case Size(presets, step, low, high, ratio):
-            rules = f"low={low:d}, high={high:d}, step={step:d}, ratio={ratio:d}"
-            return Code(f"not is_size(value, frozenset({literal(presets)}), {rules})")
+            listed = f"value not in {{{', '.join(map(literal, presets))}}}"
+            rules = f"{low:d}, {high:d}, {step:d}, {ratio:d}"
+            return Code(f"{listed} if isinstance(value, str) else not is_size(value, {rules})")
         case _:
             assert_never(param.type)
 
 
-def _types(spec: Spec) -> str:
-    """TypedDicts of every request and its params, from the strict bundle."""
-    schemas = bundle(spec, strict=True)["components"]["schemas"]
-    names = [size_name(param) for _, mode in pairs(spec) for param in mode.params if isinstance(param.type, Size)]
-    names += [f"{type_name(model.id, mode.id)}{kind}" for model, mode in pairs(spec) for kind in ("Params", "Request")]
-    return datamodel.module(
-        {name: schemas[name] for name in names},
-        "TypedDict",
-        use_closed_typed_dict=False,
-        collapse_root_models=True,
-        reuse_model=True,
+def _dicts(spec: Spec, model: Model, mode: Mode) -> TypedDicts:
+    """The types of one mode's params and of its request."""
+    types = [(param, _needed(_type(param), is_needed=param.mandatory)) for param in mode.params]
+    request = request_schema(spec, model, mode, strict=True)
+    name = type_name(model.id, mode.id)
+    known = {
+        "params": f"{name}Params",
+        "model": f"Literal[{literal(model.id)}]",
+        "mode": f"Literal[{literal(mode.id)}]",
+    }
+    members = {
+        key: known.get(key) or JSON_TYPES.get(schema.get("type"), "object")
+        for key, schema in request["properties"].items()
+    }
+    return TypedDicts(
+        name=Code(name),
+        doc=docstring(request["properties"]["params"]["description"], indent=4),
+        rows=tuple(Member(Code(param.name), type, docstring(describe(param), indent=4)) for param, type in types),
+        has_attributes=not any(keyword.iskeyword(param.name) for param in mode.params),
+        request=tuple(
+            (literal(key), _needed(type, is_needed=key in request["required"])) for key, type in members.items()
+        ),
     )
+
+
+JSON_TYPES = {"string": "str", "boolean": "bool", "integer": "int", "number": "float"}
+"""The types that the envelope's own members have."""
+
+
+def _needed(type: str, *, is_needed: bool) -> Code:
+    return Code(type if is_needed else f"NotRequired[{type}]")
+
+
+def _type(param: Param) -> str:
+    match param.type:
+        case Text() | Media():
+            return "str"
+        case Flag():
+            return "bool"
+        case Choice(of):
+            return f"Literal[{', '.join(map(literal, of))}]"
+        case Number():
+            return "float"
+        case ListOf():
+            return "list[str]"
+        case Size(presets=presets):
+            return f"Literal[{', '.join(map(literal, presets))}] | {size_name(param)}"
+        case _:
+            assert_never(param.type)
