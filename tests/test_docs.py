@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from node import TOOLS, built, installed, node
 from prospec.ir import Spec
-from prospec_conformance.mock import FAULTS
+from prospec_conformance.mock import FAULTS, MockConfig, serve
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,13 +43,16 @@ RUN = [block for block in BLOCKS if block.language != "text" and block.text.spli
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert {block.language for block in BLOCKS} <= {"sh", "python", "text"}
+    assert {block.language for block in BLOCKS} <= {"sh", "python", "ts", "text"}
     assert len(RUN) >= 3
 
 
 @pytest.mark.parametrize("block", RUN, ids=lambda block: f"{block.document}-{block.number}")
 def test_the_block_runs_and_shows_what_it_says(block: Block, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if block.language == "ts":
+        assert told_by_node(block.text, tmp_path) == block.shows
+        return
     if block.language == "python":
         command = [sys.executable, "-c", block.text]
     else:
@@ -65,6 +69,23 @@ def test_the_block_runs_and_shows_what_it_says(block: Block, tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
     if block.shows:
         assert block.shows in done.stdout
+
+
+def told_by_node(text: str, folder: Path) -> str:
+    """What a program prints that a strict compiler takes: beside the package, and before a mock."""
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "prospo").symlink_to(built())
+    source = folder / "shown.mts"
+    source.write_text(text, "utf-8")
+    tsc = [node(), installed(TOOLS) / "typescript" / "bin" / "tsc", "--strict", "--module", "nodenext"]
+    done = subprocess.run([*tsc, "--target", "es2022", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    with serve(MockConfig()) as mock:
+        keys = {"PROSPOLABS_API_KEY": mock.config.api_key, "PROSPOLABS_BASE_URL": mock.base_url}
+        command = [node(), source.with_suffix(".mjs")]
+        done = subprocess.run(command, env={**os.environ, **keys}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_make_demo_does_the_main_job() -> None:
