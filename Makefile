@@ -31,13 +31,15 @@ demo: $(READY) ## The whole of it: compile, validate the documentation's request
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,000 raw requests, 500 slow clients, 200 kills
+nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,000 raw requests, 500 slow clients, 200 kills, 1,000,000 verdicts
 	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py
 	@PROSPEC_RAW=100000 PROSPEC_SLOW_CLIENTS=500 PROSPEC_SLOW_S=60 PROSPEC_KILLS=200 $(BIN)/python -m pytest tests/test_mock_connection.py tests/test_mock_state.py
+	@PROSPEC_VERDICT=1000000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest tests/test_verdict.py
 
-bench: $(READY) ## Time the mock beside Prism: make bench ARGS="--without-prism"; then the suite beside schemathesis
-	@$(BIN)/python tests/bench/mock.py --json reports/bench.json $(ARGS)
-	@$(BIN)/python tests/bench/suite.py --json reports/bench-suite.json
+MEASURES ?= validate imports codegen mock requests suite
+bench: $(READY) ## Every measure beside its peers, into docs/performance.md: make bench MEASURES="validate codegen"
+	@for measure in $(MEASURES); do $(BIN)/python tests/bench/$$measure.py --json reports/bench.json; done
+	@$(BIN)/python tests/bench/page.py reports/bench.json docs/performance.md
 
 kill-matrix: $(READY) ## The suite under every fault and variant of the mock, into docs/kill-matrix.md
 	@$(BIN)/prospec conformance self-test --matrix docs/kill-matrix.md $(ARGS)

@@ -990,6 +990,7 @@ CRAFTED: Mapping[str, _Crafted] = {
     "a long path": _in_url("a", "https://a/", "", ""),
     "a long path and a space": _in_url("a", "https://a/"),
     "at signs": _in_url("a@"),
+    "labels": _in_url("a.", "", "bc/"),
     "colons": _in_url(":"),
     "a long address": _in_url("f:", "https://["),
     "a long token": _in_url("0", "pl-upload-"),

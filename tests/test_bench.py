@@ -26,7 +26,7 @@ def test_it_measures_each_in_turn_and_writes_the_figures(tmp_path: Path) -> None
         lacking("wrk is not installed")
     ran = _run(*SHORTEST, "--json", str(tmp_path / "new" / "bench.json"))
     assert ran.returncode == 0, ran.stderr
-    told = json.loads((tmp_path / "new" / "bench.json").read_text("utf-8"))
+    told = json.loads((tmp_path / "new" / "bench.json").read_text("utf-8"))["mock"]
     assert [*told["posts"]] == ["prospec mock", "no judge at all"]
     assert {*told["open"]} == {f"{kind}, {count} open" for kind in ("posts", "polls") for count in (0, 25)}
     for name, each in (told["posts"] | told["open"]).items():

@@ -57,7 +57,7 @@ SLOW_TO_MATCH = {"a long host and a space", "a long host and a bracket"}
 """Hosts of a million characters that the pattern of a URL takes back one by one, in linear time."""
 
 
-def _by_mock(judge: Judge, data: bytes) -> Refusal | None:
+def by_mock(judge: Judge, data: bytes) -> Refusal | None:
     """The mock's way from bytes to a verdict, without its server."""
     return judge.generate(Refusal(413, "", "json") if len(data) > JSON_MAX_BYTES else parse(data))
 
@@ -103,7 +103,7 @@ def _disagreements(body: Drawn, taken: dict[str, float]) -> Iterator[str]:
     allowed = {*map(_in_header, body.faults)}
     for name, judge, refused in (("lax", LAX, body.is_error), ("strict", STRICT, bool(body.faults))):
         started = time.process_time()
-        refusal = _by_mock(judge, body.data)
+        refusal = by_mock(judge, body.data)
         taken["mock"] = time.process_time() - started
         if (refusal is not None) is not refused:
             yield f"mock, {name}: {refusal}"
@@ -139,7 +139,7 @@ def _is_beyond_the_common_ground(body: Drawn) -> bool:
     return not body.is_json and body.made.startswith(("size:", "depth:"))
 
 
-def _cpu_s(work: Callable[[], object], turns: int = 1) -> float:
+def cpu_s(work: Callable[[], object], turns: int = 1) -> float:
     """The CPU time of a call; the least of several."""
     least = float("inf")
     gc.disable()  # what it takes hangs on all that is alive, not on the work
@@ -158,10 +158,10 @@ def _slow(body: Drawn, limit_s: float = LIMIT_S) -> Iterator[tuple[str, float]]:
     works: dict[str, Callable[[], object]] = {
         "is_valid_json": lambda: prospo.is_valid_json(body.data),
         "validate_json": lambda: prospo.validate_json(body.data),
-        "mock": lambda: _by_mock(STRICT, body.data),
+        "mock": lambda: by_mock(STRICT, body.data),
     }
     for name, work in works.items():
-        if _cpu_s(work) > limit_s and (least := _cpu_s(work, turns=5)) > limit_s:
+        if cpu_s(work) > limit_s and (least := cpu_s(work, turns=5)) > limit_s:
             yield name, least
 
 
@@ -195,21 +195,24 @@ def test_the_deciders_agree_on_every_body(portion: int) -> None:
     assert len(kinds) > 15, "every kind is drawn"
 
 
+def alone_s(name: str, body: Drawn) -> float:
+    """What the standard library alone takes for what is slow there already; 0 for what is not known to be."""
+    if name in SLOW_TO_MATCH:
+        pattern = re.compile(SPEC.service.media_pattern)
+        return cpu_s(lambda: pattern.fullmatch(body.value["params"]["image_urls"][0]))
+    return cpu_s(lambda: json.loads(body.data)) if name in SLOW_TO_PARSE else 0.0
+
+
 @pytest.mark.parametrize("name", CRAFTED)
 def test_a_body_made_to_be_slow_is_not(name: str) -> None:
     body = crafted(name)
     assert MAX_BYTES * 0.99 < len(body.data) <= MAX_BYTES
     first = [(problem.code, problem.path) for problem in prospo.validate_json(body.data)[:1]]
-    refusal = _by_mock(STRICT, body.data)
+    refusal = by_mock(STRICT, body.data)
     assert body.faults.issuperset(first)
     assert prospo.is_valid_json(body.data) is not body.is_error
     assert ([(refusal.keyword, refusal.pointer)] if refusal else []) == [*map(_in_header, first)]
-    alone = 0.0
-    if name in SLOW_TO_MATCH:
-        pattern = re.compile(SPEC.service.media_pattern)
-        alone = _cpu_s(lambda: pattern.fullmatch(body.value["params"]["image_urls"][0]))
-    elif name in SLOW_TO_PARSE:
-        alone = _cpu_s(lambda: json.loads(body.data))
+    alone = alone_s(name, body)
     slow = dict(_slow(body, max(LIMIT_S, OURS * alone)))
     assert not slow, f"{alone:.3f} s of it is not ours"
 
@@ -226,14 +229,23 @@ SHORTEST_S = 0.0005
 """Below it a clock tells nothing, and nothing is slow."""
 
 
-def _grows_linearly(work: Callable[[int], Callable[[], object]], longest: int = MAX_BYTES) -> bool:
-    """Whether the longest input takes no more than the ratio for each doubling; measured anew while it seems not to."""
-    short, long = work(longest >> DOUBLINGS), work(longest)
+def is_linear(
+    cpu_time_s: Callable[[int, int], float], longest: int = MAX_BYTES, shortest_s: float = SHORTEST_S
+) -> bool:
+    """Whether the longest input takes no more than the ratio for each doubling; measured anew while it seems not to.
+
+    `cpu_time_s` tells what an input of a size takes, the least of a number of turns. Less than `shortest_s` is nothing.
+    """
     for turns in TURNS:
-        longer = _cpu_s(long, turns)
-        if longer < SHORTEST_S or longer < RATIO**DOUBLINGS * _cpu_s(short, turns):
+        longer = cpu_time_s(longest, turns)
+        if longer < shortest_s or longer < RATIO**DOUBLINGS * cpu_time_s(longest >> DOUBLINGS, turns):
             return True
     return False
+
+
+def grows_linearly(work: Callable[[int], Callable[[], object]], longest: int = MAX_BYTES) -> bool:
+    works = {size: work(size) for size in (longest >> DOUBLINGS, longest)}
+    return is_linear(lambda size, turns: cpu_s(works[size], turns), longest)
 
 
 @pytest.mark.parametrize("name", CRAFTED)
@@ -242,7 +254,7 @@ def test_bytes_are_read_in_linear_time(name: str) -> None:
         data = crafted(name, size).data
         return lambda: prospo.validate_json(data)
 
-    assert _grows_linearly(reading)
+    assert grows_linearly(reading)
 
 
 PATTERNS = {
@@ -285,12 +297,12 @@ def test_a_pattern_matches_in_linear_time(pattern: str, head: str, unit: str, ta
         text = head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
         return lambda: match(text)
 
-    assert _grows_linearly(matching)
+    assert grows_linearly(matching)
 
 
 def test_the_measure_sees_what_is_not_linear() -> None:
     squared = re.compile("[a-z]*!")
-    assert not _grows_linearly(lambda size: lambda: squared.search("a" * size), 1 << 13)
+    assert not grows_linearly(lambda size: lambda: squared.search("a" * size), 1 << 13)
 
 
 # Any bytes
@@ -310,7 +322,7 @@ def _hold(data: bytes) -> None:
     problems = prospo.validate_json(data)
     is_json = [problem.code for problem in problems] != ["json"]
     assert prospo.is_valid_json(data) is not any(problem.severity == "error" for problem in problems)
-    refusal = _by_mock(STRICT, data)
+    refusal = by_mock(STRICT, data)
     assert (refusal is not None) is bool(problems)
     assert (refusal is not None and refusal.keyword == "json") is not is_json
     opinion = _outside(data)

@@ -35,7 +35,7 @@ from prospec.emit import Files, emit
 from prospec.example import example_request
 from prospec.ir import Spec
 from prospec.loader import Problem, SpecError, load, spec_root
-from prospec.targets import python
+from prospec.targets import TARGETS
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -743,13 +743,11 @@ class Compiler:
         for name, data in pristine().items():
             self._write(name, data)
         self.tally = Tally()
-        self._types = python._types
         self._known: dict[object, Any] = {}
         self._is_learning = True
         for module, names in self.PURE.items():
             for name in names:
                 monkeypatch.setattr(module, name, self._remembered(name, getattr(module, name)))
-        monkeypatch.setattr(python, "_types", self._types_or_none)
         self._is_whole = False
         self.spec = load(self.root)
         self.outputs = self._emit(self.spec)
@@ -758,9 +756,6 @@ class Compiler:
         self.printed = printed(self.spec)
         self.says = {name: said(name, parsed(name, data)) for name, data in pristine().items()}
         self.values = {name: parsed(name, data) for name, data in pristine().items()}
-
-    def _types_or_none(self, spec: Spec) -> str:
-        return self._types(spec) if self._is_whole else ""
 
     def _remembered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, which does not do again what it did for the real files."""
@@ -808,7 +803,7 @@ class Compiler:
                 self._write(name, pristine()[name])
 
     def _emit(self, spec: Spec) -> Files:
-        targets = ("json", "python", "pydantic") if self._is_whole else ("json", "python")
+        targets = (*TARGETS, "pydantic") if self._is_whole else TARGETS
         return {f"{target}/{path}": text for target in targets for path, text in emit(spec, target).items()}
 
     def judge(self, seed: int, change: Mutation, folder: Path) -> None:

@@ -124,13 +124,13 @@ def test_what_tools_leave_behind_is_nobody_s_file(tmp_path: Path) -> None:
 
 
 def test_what_lies_beside_the_targets_is_not_ours(prospec: Prospec, tmp_path: Path) -> None:
-    assert prospec("codegen", "json", "python", "pydantic", "--out", str(tmp_path)).returncode == 0
-    for path in ("stray.txt", "typescript/src/index.ts", "typescript/package.json", "__pycache__/x.pyc"):
+    assert prospec("codegen", *TARGETS, "pydantic", "--out", str(tmp_path)).returncode == 0
+    for path in ("stray.txt", "cobol/src/main.cob", "cobol/package.json", "__pycache__/x.pyc"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "linked").symlink_to("json")
-    strays = ("dangling", "linked", "stray.txt", "typescript/package.json", "typescript/src/index.ts")
+    strays = ("cobol/package.json", "cobol/src/main.cob", "dangling", "linked", "stray.txt")
     ran = prospec("codegen", "--check", "--out", str(tmp_path))
     assert ran.stdout.splitlines() == [f"not ours: {tmp_path / path}" for path in strays]
     assert ran.returncode == 1

@@ -127,8 +127,9 @@ def test_each_package_has_modules_to_walk() -> None:
     assert all(imports(package) for package in HOMES)
 
 
-OF_THE_CLIENT = {("prospo.client", "httpx2"), ("prospo.transport", "httpx2"), ("prospo.progress", "rich")}
-"""What the extra `client` brings. Nothing imports these modules before a client is asked for."""
+OF_EXTRAS = {("prospo.client", "httpx2"), ("prospo.transport", "httpx2"), ("prospo.progress", "rich")}
+OF_EXTRAS |= {("prospo.decoders", "msgspec")}
+"""What the extras `client` and `fast` bring. Nothing imports these modules before they are needed."""
 
 
 def test_the_binding_imports_the_standard_library_and_itself() -> None:
@@ -137,7 +138,7 @@ def test_the_binding_imports_the_standard_library_and_itself() -> None:
         for each in imports("prospo")
         if not is_within(each.module, "prospo")
         and each.module.partition(".")[0] not in sys.stdlib_module_names
-        and (each.importer, each.module.partition(".")[0]) not in OF_THE_CLIENT
+        and (each.importer, each.module.partition(".")[0]) not in OF_EXTRAS
     ]
     assert not foreign, told(foreign)
 

@@ -106,8 +106,8 @@ def differences(marked: Marked, strings: list[str], files: Files, parser: Parser
         for mark, there in zip(before[path]["texts"], tree["texts"], strict=True):
             if mark.startswith('{"model"'):
                 yield from not_equal(json.loads(mark), json.loads(there), marked, strings, path)
-            elif there != marked.expected(mark, strings):
-                yield f"{path}: {there!r}, expected {marked.expected(mark, strings)!r}"
+            elif there != (wanted := marked.expected(mark, strings, path)):
+                yield f"{path}: {there!r}, expected {wanted!r}"
         for mark, there in zip(before[path]["comments"], tree["comments"], strict=True):
             inner = marked.expected(mark[4:-3], strings)
             if there != mark and there != f"/** {in_comment(inner)} */":

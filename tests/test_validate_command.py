@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -13,8 +14,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from prospec.chunks import CHUNK_BYTES
 from prospec.cli import validate
-from prospec.judging import BATCH
 
 Prospec = Callable[..., CompletedProcess[str]]
 
@@ -410,17 +411,19 @@ def test_an_annotation_on_stdin_names_no_file(prospec: Prospec) -> None:
 
 
 def test_two_jobs_print_what_one_prints(prospec: Prospec, saved: Saved) -> None:
-    """More lines than one batch, and each with its number in a message, so that no two are alike."""
+    """More lines than two chunks, and each with its number in a message, so that no two are alike."""
+    long = {**GOOD, "params": {"prompt": "x" * 300}}
     requests = [
-        {"model": f"nope-{number}", "params": {}} if number % 3 else {**GOOD, f"x{number}": 1} if number % 2 else GOOD
-        for number in range(BATCH + 100)
+        {**long, "model": f"nope-{number}"} if number % 3 else {**long, f"x{number}": 1} if number % 2 else long
+        for number in range(3 * CHUNK_BYTES // 300)
     ]
     file = saved("a.ndjson", lines(*requests[:50], "", "{broken", *requests[50:]))
-    for format in ("json", "text"):
+    for format in ("json", "text", "github"):
         one, two = (prospec("validate", file, "--format", format, "--jobs", jobs) for jobs in ("1", "2"))
         assert (two.returncode, two.stdout, two.stderr) == (one.returncode, one.stdout, one.stderr)
-    numbers = [verdict["line"] for verdict in verdicts(prospec("validate", file, "--format", "json", "--jobs", "2"))]
-    assert numbers == [number for number in range(1, BATCH + 103) if number != 51]
+        if format == "json":
+            numbers = [verdict["line"] for verdict in verdicts(two)]
+            assert numbers == [number for number in range(1, len(requests) + 3) if number != 51]
 
 
 # Colour
@@ -473,6 +476,7 @@ def examples() -> list[str]:
 def test_the_examples_of_the_help_run(line: str, tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text(json.dumps(GOOD))
     (tmp_path / "requests.ndjson").write_text(lines(GOOD, DOUBTFUL))
+    (tmp_path / "requests.ndjson.gz").write_bytes(gzip.compress(lines(GOOD, DOUBTFUL).encode()))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path}
     ran = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False)

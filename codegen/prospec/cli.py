@@ -7,7 +7,6 @@ where it is needed, so that a user pays for one command at a time. The commands 
 
 from __future__ import annotations
 
-import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
 from .exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from .terminal import COLOURS, LateConsole, paint, plain, say, set_colour
+from .terminal import COLOURS, LateConsole, forget_stdout, paint, plain, say, set_colour
 
 EXTRAS = {"codegen": "codegen", "mock": "mock", "conformance": "conformance"}
 """The extra that a command needs."""
@@ -27,16 +26,15 @@ app = App(
     version=__version__,
     help="""Check requests for the Prospolabs API, compile its spec, mock it, and test implementations of it.
 
-    ```
-    prospec models seedance-2-fast text
-    prospec validate requests.ndjson
-    prospec quote requests.ndjson
-    prospec explain additionalProperties
-    prospec conformance run
-    ```
+    For example:
+        prospec models seedance-2-fast text
+        prospec validate requests.ndjson
+        prospec quote requests.ndjson
+        prospec explain additionalProperties
+        prospec conformance run
 
     Every command takes --color auto, always or never; auto looks at NO_COLOR, FORCE_COLOR and the terminal.""",
-    help_format="markdown",
+    help_format="plaintext",  # the list of commands is asked for most, and Markdown takes a third of its time to load
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -44,6 +42,7 @@ app = App(
 app.command(
     "prospec_conformance.cli:mock",
     name="mock",
+    help_format="markdown",
     # Said here, because the list of commands does not load what it lists.
     help="""Serve the reference implementation. Its first line on stdout is its base URL.
 
@@ -99,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         return NOTHING_RAN
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does: nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         return OK
     except Exception as error:  # the last line of defence: a user sees no traceback
         say(f"internal error, please report it: {type(error).__name__}: {error}", "red")
@@ -122,7 +121,7 @@ def _take_colour(arguments: list[str]) -> tuple[list[str], str]:
     return rest, colour
 
 
-@app.command
+@app.command(help_format="markdown")
 def codegen(
     *targets: str,
     check: Annotated[bool, Parameter(negative=())] = False,
@@ -140,8 +139,8 @@ def codegen(
     Parameters
     ----------
     targets
-        What to make: json, python, or pydantic (models of requests and answers, for those who want them). json and
-        python when none is named.
+        What to make: json, python, typescript, or pydantic (models of requests and answers, for those who want them).
+        All but pydantic when none is named.
     check
         Write nothing; name each file that differs, is missing, or is not ours, and exit 1 if there is one. Without a
         target, what lies beside the folders of the targets is not ours either.
@@ -189,7 +188,7 @@ def codegen(
     return FINDINGS if stale else OK
 
 
-@app.command
+@app.command(help_format="markdown")
 def models(model: str | None = None, mode: str | None = None, *, format: Literal["text", "json"] = "text") -> int:
     """Show the catalog: params, ranges, defaults, evidence, price, an example request.
 
@@ -228,43 +227,72 @@ def models(model: str | None = None, mode: str | None = None, *, format: Literal
     return OK
 
 
-@app.command
+@app.command(help_format="markdown")
 def validate(
     *files: Annotated[str, Parameter(allow_leading_hyphen=True)],
     strict: Annotated[bool, Parameter(negative=())] = False,
     format: Literal["text", "json", "github"] = "text",
-    jobs: int = 1,
+    jobs: int | None = None,
+    column: str | None = None,
+    summary: Path | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> int:
     """Check requests before they are sent.
 
     ```
     prospec validate request.json
     prospec validate requests.ndjson --format json
+    prospec validate requests.ndjson.gz --summary problems.json
+    prospec validate s3://bucket/requests --engine ray --address 10.0.0.1:6379
     echo '{"model": "veo-3-1-lite", "params": {}}' | prospec validate -
     ```
 
     Parameters
     ----------
     files
-        .json (a request or a list of them), .jsonl or .ndjson (a request a line); - or nothing is stdin.
+        .json (a request or a list of them), .jsonl or .ndjson (a request a line), each also compressed as .gz or
+        .zst; .parquet, .arrow and .feather (a request a row); - or nothing is stdin.
     strict
         Take warnings, which rest on inferred or assumed facts, for errors.
     format
         text for people, json (an object a request) for programs, github for annotations in a workflow.
     jobs
-        Processes for line-delimited files.
+        Processes; by default one a core, once there is much to do.
+    column
+        The column of a table that holds the requests, as JSON or as a struct; by default request, body or json, or
+        else the columns model, mode and params.
+    summary
+        A file that gets the counts as JSON: of requests, and of problems by model, field and code.
+    engine
+        ray for the machines of a Ray cluster, by the extra ray: it takes folders, patterns and URLs of object stores
+        too, and --jobs is the most tasks at a time.
+    address
+        The host:port of the cluster; by default that of RAY_ADDRESS, else one is started here for the run.
     """
-    from . import judging
+    from . import validating
 
     if not _are_files(files, "validate"):
         return USAGE
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         say("--jobs takes a number from 1 up", "red")
         return USAGE
-    return judging.run(files or ("-",), strict=strict, format=format, jobs=jobs)
+    if address is not None and engine == "local":
+        say("--address takes --engine ray", "red")
+        return USAGE
+    return validating.run(
+        files or ("-",),
+        strict=strict,
+        format=format,
+        jobs=jobs,
+        column=column,
+        summary=summary,
+        engine=engine,
+        address=address,
+    )
 
 
-@app.command
+@app.command(help_format="markdown")
 def quote(
     *files: Annotated[str, Parameter(allow_leading_hyphen=True)], format: Literal["text", "json"] = "text"
 ) -> int:
@@ -298,7 +326,7 @@ def _are_files(files: tuple[str, ...], command: str) -> bool:
     return True
 
 
-@app.command
+@app.command(help_format="markdown")
 def explain(*ids: str, format: Literal["text", "json"] = "text") -> int:
     """Explain a code of a problem, a requirement of the API, or a gap of its documentation. Offline.
 

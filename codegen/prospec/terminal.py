@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from rich.console import Console, RenderableType
+    from rich.progress import Progress
 
 Colour = Literal["auto", "always", "never"]
 COLOURS: Mapping[str, Colour] = {"auto": "auto", "always": "always", "never": "never"}
@@ -95,6 +100,46 @@ def say(message: str, style: Literal["red", "yellow", "green"] | None = None) ->
     print(message, file=sys.stderr, flush=True)
 
 
+def forget_stdout() -> None:
+    """Its reader has gone: whatever is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM, each a KeyboardInterrupt: never amid what is `whole`, unless they come again. For one thread:
+    the main one.
+    """
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._came = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within, nothing is interrupted; what came meanwhile is raised at its end."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self._came:
+            raise KeyboardInterrupt
+
+    def _come(self, _number: int, _frame: FrameType | None) -> None:
+        if self._is_held and not self._came:
+            self._came = True
+        else:
+            raise KeyboardInterrupt
+
+
 class Ticker:
     """Progress: a line that is rewritten on a terminal, elsewhere a plain line now and then. To stderr."""
 
@@ -118,3 +163,63 @@ class Ticker:
         """Leave a clean line."""
         if self._live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+class Gauge:
+    """How far a long run is: a bar on a terminal, elsewhere a plain line now and then. To stderr."""
+
+    AFTER_S = 1.0
+    """Short runs are over before anybody wonders."""
+    EVERY_S = 0.1
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty() and coloured(sys.stderr)
+        self._beside_data = self._live and sys.stdout.isatty()
+        self._started = time.monotonic()
+        self._next = self._started + self.AFTER_S
+        self._ticker = Ticker()
+        self._bar: Progress | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def tick(self, line: str, share: float | None) -> None:
+        """Show how far it is; `share` of all is done, which is None where nobody knows how much there is."""
+        if not self._live:
+            self._ticker.tick(line if not share else f"{line}, {share:.0%}, {self._left(share)} left")
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + self.EVERY_S
+            self._bar = self._bar or self._new_bar()
+            self._bar.start()
+            self._bar.update(self._bar.task_ids[0], description=line, completed=share or 0, total=share and 1)
+            self._bar.refresh()
+
+    def aside(self) -> None:
+        """Leave the terminal to what is printed next, where both go to one."""
+        if self._bar and self._beside_data:
+            self._bar.stop()
+
+    def done(self) -> None:
+        """Leave a clean line."""
+        if self._bar:
+            self._bar.stop()
+
+    def _left(self, share: float) -> str:
+        left_s = round(self.elapsed_s * (1 - share) / share)
+        return f"{left_s} s" if left_s < 100 else f"{left_s // 60} min {left_s % 60} s"
+
+    def _new_bar(self) -> Progress:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn(), TimeRemainingColumn())
+        bar = Progress(
+            *columns,
+            console=console(sys.stderr),
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        bar.add_task("", total=None)
+        return bar

@@ -11,8 +11,6 @@ import argparse
 import http.client
 import json
 import os
-import platform
-import resource
 import secrets
 import shutil
 import socket
@@ -24,7 +22,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +33,12 @@ from prospec_conformance.plants import plants
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rounds import ROOT, WIDTH, BenchError, children_cpu_s, installed_by_npm, keep, machine
+from rounds import main as run_main
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 DOCUMENT = ROOT / "generated/json/openapi.json"
 PRISM = "5.16.0"
-PRISM_FOLDER = ROOT / ".venv/bench"
 BODIES = 20
 INVALID = 2
 """Of the bodies."""
@@ -51,12 +48,6 @@ KEY = f"prsp-{secrets.token_hex(16)}"
 ENVIRONMENT = {**os.environ, "PROSPOLABS_API_KEY": KEY}
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 STARTS_WITHIN_S = 60
-WIDTH = 120
-"""Characters of the tables."""
-
-
-class BenchError(Exception):
-    """The measurement cannot be made; says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,29 +147,12 @@ def prism() -> Iterator[Peer]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     quiet = ["--errors", "--verboseLevel", "silent"]
-    command = [_installed_prism(), "mock", *quiet, "--port", str(port), DOCUMENT]
+    bin_ = installed_by_npm({"@stoplight/prism-cli": PRISM}, without="--without-prism")
+    command = [bin_ / "prism", "mock", *quiet, "--port", str(port), DOCUMENT]
     with _process(command, stdout=subprocess.DEVNULL) as process:
         peer = Peer(f"Prism {PRISM}", ("127.0.0.1", port), process.pid)
         _wait_for(peer, process)
         yield peer
-
-
-def _installed_prism() -> Path:
-    found = PRISM_FOLDER / "node_modules/.bin/prism"
-    manifest = PRISM_FOLDER / "node_modules/@stoplight/prism-cli/package.json"
-    if manifest.exists() and json.loads(manifest.read_text("utf-8"))["version"] == PRISM:
-        return found
-    if not shutil.which("npm"):
-        raise BenchError(
-            "npm is missing, and Prism comes from it; install Node.js, or leave Prism out: --without-prism"
-        )
-    print(f"installing Prism {PRISM} into {PRISM_FOLDER} ...", file=sys.stderr)
-    PRISM_FOLDER.mkdir(parents=True, exist_ok=True)
-    options = ["--no-audit", "--no-fund", "--loglevel", "error", "--prefix", str(PRISM_FOLDER)]
-    ran = subprocess.run(["npm", "install", *options, f"@stoplight/prism-cli@{PRISM}"], stdout=sys.stderr, check=False)
-    if ran.returncode:
-        raise BenchError("npm could not install Prism; see above, or leave it out: --without-prism")
-    return found
 
 
 def _wait_for(peer: Peer, process: subprocess.Popen[str]) -> None:
@@ -220,11 +194,11 @@ def measure(peer: Peer, requests: Path, seconds: int) -> tuple[Round, int]:
     """One run of wrk, and how many answers were refusals. Raises BenchError where a connection broke."""
     url = "http://{}:{}".format(*peer.address)
     load = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(HERE / "rotate.lua")]
-    generator_s, server_s = _children_cpu_s(), _cpu_s(peer.pid)
+    generator_s, server_s = children_cpu_s(), _cpu_s(peer.pid)
     ran = subprocess.run(
         ["wrk", *load, url, "--", str(requests)], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
-    generator_s, server_s = _children_cpu_s() - generator_s, _cpu_s(peer.pid) - server_s
+    generator_s, server_s = children_cpu_s() - generator_s, _cpu_s(peer.pid) - server_s
     said = [line for line in ran.stdout.splitlines() if line.startswith("JSON ")]
     if not said:
         raise BenchError(f"wrk said: {ran.stdout or ran.stderr}")
@@ -239,12 +213,6 @@ def measure(peer: Peer, requests: Path, seconds: int) -> tuple[Round, int]:
         generator_s / told["seconds"],
     )
     return each, told["refused"]
-
-
-def _children_cpu_s() -> float:
-    """What the processes took that have ended: between two calls, the generator alone."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _cpu_s(pid: int) -> float:
@@ -401,23 +369,16 @@ def main() -> None:
         some = {name: told for name, told in opened.items() if name.startswith(kind)}
         flat[kind] = {figure: _ratios(some, next(iter(some)), figure) for figure in FIGURES}
         console.print(_table(f"The mock's {kind}, by the number of open generations", some, flat[kind]))
-    if options.json:
-        packages = ("starlette", "uvicorn", "jsonschema-rs", "jsonschema")
-        machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()}
-        told = {
-            "machine": machine | {name: version(name) for name in packages},
-            "options": {name: value for name, value in vars(options).items() if name != "json"},
-            "posts": posts,
-            "mock_over": ratios,
-            "open": opened,
-            "fewest_over": flat,
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    told = {
+        "machine": machine("starlette", "uvicorn", "jsonschema-rs", "jsonschema"),
+        "options": {name: value for name, value in vars(options).items() if name != "json"},
+        "posts": posts,
+        "mock_over": ratios,
+        "open": opened,
+        "fewest_over": flat,
+    }
+    keep(options.json, "mock", told)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as error:
-        sys.exit(f"bench: {error}")
+    run_main(main)

@@ -26,19 +26,14 @@ from prospec_conformance.mock import FAULTS, MockConfig, serve
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rounds import ROOT, WIDTH, BenchError, keep
+from rounds import main as run_main
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "generated/json/openapi.json"
 SEED = "1"
-WIDTH = 120
-"""Characters of the table."""
 _HEADING = re.compile(r"^_{3,} (.+?) _{3,}$")
 _FINDING = re.compile(r"^- (ST[0-9]+ .+)$")
 _GENERATED = re.compile(r"([0-9,]+) generated")
-
-
-class BenchError(Exception):
-    """The measurement cannot be made; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +143,9 @@ def main() -> None:
         judged[id] = (ours, Judged(bool(reported - usual), requests, seconds))
         say(f"{id}: suite {'found' if ours.found else 'NOT found'}, schemathesis {sorted(reported - usual) or 'not'}")
     Console(width=WIDTH).print(_table(spec, judged))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        figures = {id: {"suite": asdict(ours), "schemathesis": asdict(its)} for id, (ours, its) in judged.items()}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    figures = {id: {"suite": asdict(ours), "schemathesis": asdict(its)} for id, (ours, its) in judged.items()}
+    keep(options.json, "suite", figures)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as error:
-        sys.exit(f"bench: {error}")
+    run_main(main)

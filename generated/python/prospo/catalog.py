@@ -10,6 +10,8 @@ from .model import Mode, Model, Param, Price, Rate
 
 MEDIA_PATTERN = '^(?:[Hh][Tt][Tt][Pp][Ss]://(?:[^\\x00-\\x20\\x7f-\\xa0\\u2028\\u2029/?#@\\\\]*@)?(?:\\[[0-9A-Fa-f:.]+\\]|[^\\x00-\\x20\\x7f-\\xa0\\u2028\\u2029/?#@:\\\\\\[\\]<>^|]+)(?::[0-9]{0,5})?(?:[/?#][^\\x00-\\x20\\x7f-\\xa0\\u2028\\u2029]*)?|pl-upload-[0-9a-f]{32})$'
 """A media value: an absolute https URL with a host, or an upload token. Matched whole."""
+TOKEN_PATTERN = 'pl-upload-[0-9a-f]{32}'
+"""An upload token. Matched whole."""
 
 ENVELOPE: Mapping[str, None] = dict.fromkeys(('model', 'mode', 'params', 'webhook_url', 'async', ))
 """The members of a request, in the documentation's order."""

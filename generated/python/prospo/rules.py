@@ -6,14 +6,17 @@ mode's table. How a value is named in a message stands in `wording`, what was li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
 from itertools import islice
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Literal, TypeVar
 
 from . import values, wording
 from .catalog import ENVELOPE, MODELS
-from .checks import CHECKS
-from .jsontext import parse
+from .checks import CHECKS, FIRST
+from .jsontext import MAX_BYTES, parse
 from .model import Evidence, Mode, Model, Param
 from .problem import NotJSONError, Problem, Severity
 
@@ -27,25 +30,58 @@ _Judged = tuple[_Found | None, list[Problem]]
 
 def is_valid(request: Mapping[str, Any]) -> bool:
     """Whether the API would take this request, as far as documented facts tell. The same verdict as `validate`."""
-    if not isinstance(request, Mapping) or not request.keys() <= ENVELOPE.keys():
+    try:
+        params = request["params"]
+        if "mode" in request:
+            check, beyond = CHECKS[request["model"]][request["mode"]], len(request) - 3
+        else:
+            check, beyond = FIRST[request["model"]], len(request) - 2
+        if not check(params):
+            return False
+        if beyond and "webhook_url" in request:
+            beyond -= 1
+            if not isinstance(request["webhook_url"], str):
+                return False
+        if beyond and "async" in request:
+            beyond -= 1
+            if not isinstance(request["async"], bool):
+                return False
+    except (KeyError, TypeError, AttributeError):  # lacks a member, or is of another type
         return False
-    model, params = request.get("model"), request.get("params")
-    if not isinstance(model, str) or not isinstance(params, Mapping):
-        return False
-    mode = request.get("mode", "")
-    if not isinstance(mode, str) or ("mode" in request and not mode):
-        return False
-    check = CHECKS.get((model, mode))
+    # The usual type by itself: `isinstance` of an abstract class takes ten times as long.
     return (
-        check is not None
-        and check(params)
-        and isinstance(request.get("webhook_url", ""), str)
-        and isinstance(request.get("async", False), bool)
+        not beyond
+        and (type(params) is dict or isinstance(params, Mapping))
+        and (type(request) is dict or isinstance(request, Mapping))
     )
 
 
 def is_valid_json(data: bytes) -> bool:
     """`is_valid` of a request as bytes; False for what is not JSON."""
+    try:
+        if _usual.get(data[:HEAD], _unusual)(data) is not False and len(data) <= MAX_BYTES:
+            return True
+    except Exception:  # however a decoder refuses it: the rules have the last word
+        return _by_rules(data)
+    return _by_rules(data)
+
+
+HEAD = 48
+"""Bytes at the start of a request that most often tell its model and mode, and nothing that only this one has."""
+Usual = Callable[[bytes], object]
+"""Takes some of the valid requests, and of others gives False or raises an exception."""
+_usual: dict[bytes, Usual] = {}
+"""By the head of a request; empty without the extra `fast`."""
+
+
+def _unusual(_: bytes) -> Literal[False]:
+    return False
+
+
+def _by_rules(data: bytes) -> bool:
+    if quick := _decoders or _decoders_by_now():
+        verdict: bool = quick.is_valid_json(data, _usual)
+        return verdict
     try:
         return is_valid(parse(data))
     except NotJSONError:
@@ -62,11 +98,11 @@ def validate(request: Mapping[str, Any]) -> list[Problem]:
         return [_error("", "type", f"a request is an object, got {wording.kind(request)}")]
     unlisted = [key for key in request if key not in ENVELOPE]
     hints = {key: wording.member(key, request, ()) for key in unlisted[:FEW]}
-    meant = {hint: key for key, hint in reversed(hints.items()) if hint}
+    meant = {*hints.values()}
     model, problems = _model(request, wording.did_you_mean("model") in meant)
     mode, of_mode = _mode(request, model)
     problems += of_mode
-    table = {param.name: None for param in mode.params} if mode else {}
+    table = _ROWS[model.id, mode.id] if model and mode else {}
     if "params" in request:
         if not isinstance(request["params"], Mapping):
             message = f"params takes an object, got {wording.kind(request['params'])}"
@@ -88,26 +124,52 @@ def validate(request: Mapping[str, Any]) -> list[Problem]:
         problems.append(
             _error("/async", "type", f"async takes true or false, got {wording.kind(value)}", wording.as_flag(value))
         )
-    return [*problems, *_counted((_unlisted(key, request, table, hints.get(key)) for key in unlisted), len(unlisted))]
+    if unlisted:
+        told = (_unlisted(key, request, table, hints.get(key)) for key in unlisted)
+        problems += _counted(told, len(unlisted))
+    return problems
 
 
 def validate_json(data: bytes) -> list[Problem]:
     """`validate` of a request as bytes. What is not JSON is one problem, of code `json`."""
+    quick = _decoders or _decoders_by_now()
     try:
-        request = parse(data)
+        request = (quick.parse if quick else parse)(data)
     except NotJSONError as error:
         return [_error("", "json", f"not a JSON value: {error}")]
     return validate(request)
+
+
+PATIENCE = 1000
+"""Requests as bytes before msgspec is loaded, if it is there: loading it takes as long as thousands of them do."""
+_waited = 0
+_decoders: ModuleType | None = None
+
+
+def _decoders_by_now() -> ModuleType | None:
+    """The module `decoders`, once it pays to load it; None before, and where the extra `fast` is not installed."""
+    global _waited, _decoders  # noqa: PLW0603 - a choice of the process, with the same verdicts either way
+    if _waited <= PATIENCE:
+        _waited += 1
+        if _waited > PATIENCE:
+            with suppress(ImportError):
+                _decoders = import_module(".decoders", __package__)
+    return _decoders
 
 
 def _error(path: str, code: str, message: str, hint: str | None = None) -> Problem:
     return Problem(path, code, "error", "documented", message, hint)
 
 
-_EVERY_PARAM = {param.name for model in MODELS.values() for mode in model.modes for param in mode.params}
+_ROWS: Mapping[tuple[str, str], Mapping[str, Param]] = {
+    (model.id, mode.id): {param.name: param for param in mode.params}
+    for model in MODELS.values()
+    for mode in model.modes
+}
+_EVERY_PARAM = {name for rows in _ROWS.values() for name in rows}
 
 
-def _unlisted(key: object, request: Mapping[Any, Any], table: Mapping[str, None], hint: str | None) -> Problem:
+def _unlisted(key: object, request: Mapping[Any, Any], table: Mapping[str, Param], hint: str | None) -> Problem:
     message = f"a request has no member {wording.name(key)}; it has {', '.join(ENVELOPE)}"
     hint = wording.member(key, request, table) if key in table else hint
     return _error(wording.pointer(key), "additionalProperties", message, hint)
@@ -157,14 +219,10 @@ def _mode(request: Mapping[Any, Any], model: Model | None) -> _Judged[Mode]:
 
 def _params(params: Mapping[Any, Any], model: Model, mode: Mode, beside: Iterable[Any]) -> Iterator[Problem]:
     """The problems of params. A param that stands beside them, or under a misspelt name, is not missing as well."""
-    rows = {param.name: param for param in mode.params}
+    rows = _ROWS[model.id, mode.id]
     unknown = [key for key in params if key not in rows]
     likely = {key: wording.unknown_param(key, params, model, mode) for key in unknown[:FEW]}
-    around = [params[key] for key in unknown[:FEW] if wording.is_envelope(key)]
-    wrapped = {name for inner in around if isinstance(inner, Mapping) for name in inner}
-    if _severity(mode.evidence) == "warning":  # then the wrapping is a warning, and what it hides may be an error
-        wrapped = {name for name in wrapped if name not in rows or _severity(rows[name].evidence) == "warning"}
-    misplaced = {*beside, *wrapped}
+    misplaced = {*beside, *_wrapped(params, unknown[:FEW], rows, mode)} if unknown else {*beside}
     misspelt = {meant: key for key, (_, meant) in reversed(likely.items()) if meant}
     told: set[Any] = set()
     for name, param in rows.items():
@@ -182,7 +240,17 @@ def _params(params: Mapping[Any, Any], model: Model, mode: Mode, beside: Iterabl
                 continue
             yield from _row(param, [("", "required", f"is missing; {model.id} needs it in mode {mode.id}", hint)])
     left = [key for key in unknown if key not in told]
-    yield from _counted((_unknown(key, likely.get(key, (None,))[0], model, mode) for key in left), len(left))
+    if left:
+        yield from _counted((_unknown(key, likely.get(key, (None,))[0], model, mode) for key in left), len(left))
+
+
+def _wrapped(params: Mapping[Any, Any], unknown: Iterable[Any], rows: Mapping[str, Param], mode: Mode) -> set[Any]:
+    """The params that stand in another object, under a name that means params."""
+    around = [params[key] for key in unknown if wording.is_envelope(key)]
+    wrapped = {name for inner in around if isinstance(inner, Mapping) for name in inner}
+    if _severity(mode.evidence) == "warning":  # then the wrapping is a warning, and what it hides may be an error
+        return {name for name in wrapped if name not in rows or _severity(rows[name].evidence) == "warning"}
+    return wrapped
 
 
 def _row(param: Param, faults: Iterable[_Fault]) -> Iterator[Problem]:
@@ -208,38 +276,43 @@ _Fault = tuple[str, str, str, str | None]
 """Path below the param, code, message after the param's name, hint."""
 
 
-def _value(param: Param, value: object) -> Iterator[_Fault]:
+def _value(param: Param, value: Any) -> Iterable[_Fault]:
     match param.type:
-        case "boolean":
-            if not isinstance(value, bool):
-                yield "", "type", f"takes true or false, got {wording.kind(value)}", wording.as_flag(value)
-        case "number":
-            yield from _number(param, value)
         case "string" if param.media:
-            if not values.is_media(value):
-                yield _no_media(value, "")
+            return () if values.is_media(value) else [_no_media(value, "")]
         case "string":
-            if not isinstance(value, str):
-                hint = wording.as_text(value, param.enum)
-                yield "", "type", f"takes a string, got {wording.kind(value)}", hint
-            elif param.enum and value not in param.enum:
-                yield "", "enum", *wording.not_listed(value, param.enum)
+            return _text(param, value)
+        case "number":
+            return _number(param, value)
+        case "boolean" if not isinstance(value, bool):
+            return [("", "type", f"takes true or false, got {wording.kind(value)}", wording.as_flag(value))]
         case "array":
-            yield from _array(param, value)
-        case "string|object":
-            yield from _size(param, value)
+            return _array(param, value)
+        case "string|object" if not (isinstance(value, str) and param.enum and value in param.enum):
+            return _size(param, value)
+        case _:
+            return ()
 
 
-def _number(param: Param, value: Any) -> Iterator[_Fault]:
+def _text(param: Param, value: Any) -> Iterable[_Fault]:
+    if not isinstance(value, str):
+        return [("", "type", f"takes a string, got {wording.kind(value)}", wording.as_text(value, param.enum))]
+    if param.enum and value not in param.enum:
+        return [("", "enum", *wording.not_listed(value, param.enum))]
+    return ()
+
+
+def _number(param: Param, value: Any) -> Iterable[_Fault]:
     if not values.is_number(value):
-        yield "", "type", f"takes a number, got {wording.kind(value)}", wording.as_number(value, param)
-    elif param.min is not None and value < param.min:
+        return [("", "type", f"takes a number, got {wording.kind(value)}", wording.as_number(value, param))]
+    if param.min is not None and value < param.min:
         message = f"is {wording.number(value)}, below {wording.bounds(param)}"
         # Who sends the seed -1 wants a random one: none at all.
-        yield "", "minimum", message, "leave it out" if param.name == "seed" else wording.beyond(param.min)
-    elif param.max is not None and value > param.max:
+        return [("", "minimum", message, "leave it out" if param.name == "seed" else wording.beyond(param.min))]
+    if param.max is not None and value > param.max:
         message = f"is {wording.number(value)}, above {wording.bounds(param)}"
-        yield "", "maximum", message, wording.beyond(param.max)
+        return [("", "maximum", message, wording.beyond(param.max))]
+    return ()
 
 
 def _no_media(value: object, path: str) -> _Fault:

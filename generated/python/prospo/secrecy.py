@@ -19,7 +19,8 @@ _secret = re.compile(
     rf"{re.escape(KEY_PREFIX)}[^\s\"',;]+|(?<={re.escape(TOKEN_PREFIX)})[^\s\"',;/?]+|(?<=[Bb]earer )[^\s\"',;]+"
 )
 _user = re.compile(r"(https?://)[^\s\"'/?#]*@", re.IGNORECASE)
-_query = re.compile(r"(/[^\s\"'?#]*)[?#][^\s\"']+")
+_query = re.compile(r"(/[^\s\"'?#]*+)([?#][^\s\"']+)?")
+"""A path, and its query or fragment. It matches without one too, so that no text is searched again from each slash."""
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
@@ -77,6 +78,7 @@ def redacted(text: str, key: str | None = None) -> str:
         text = text.replace(key, HIDDEN)
     if len(text) > _READ:
         text = text[:_READ].rpartition(" ")[0] + " ..."  # half a secret is not known for one
-    text = _query.sub(rf"\1?{HIDDEN}", _user.sub(rf"\1{HIDDEN}@", _secret.sub(HIDDEN, text)))
+    text = _user.sub(rf"\1{HIDDEN}@", _secret.sub(HIDDEN, text))
+    text = _query.sub(lambda match: f"{match[1]}?{HIDDEN}" if match[2] else match[0], text)
     text = _control.sub(" ", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

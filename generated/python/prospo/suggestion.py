@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 
 from .catalog import ALIASES, MODELS
 from .model import Mode, Model
@@ -17,12 +18,12 @@ LONGEST = 80
 """Characters of a name that are looked at: nothing in the catalog is half as long."""
 _times = re.compile(r"(?<=[0-9])[x×](?=[0-9])")
 _other = re.compile(r"[^a-z0-9]+")
-_measure = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*")
+_measure = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:([a-z]+)\s*)?")
 _ratio = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*[:x×/*_,：\-]\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(?:px)?")
 _decimal = re.compile(r"[0-9]\.[0-9]{1,4}")
 _point_zero = re.compile(r"[.-]0(?![0-9])")
 """kling-3.0 is kling-3."""
-_braces = re.compile(r"\{([^}]*)\}")
+_braces = re.compile(r"\{([^{}]*)\}")
 UNITS: Mapping[str, str] = {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "px": "p", "pixels": "p"}
 ALIKE = 0.02
 """How far apart, as the logarithm of their quotient, two ratios may be that mean the same."""
@@ -35,27 +36,35 @@ def fold(text: str) -> str:
     return _other.sub("", _times.sub("", text[:LONGEST].lower()))
 
 
+_listed = cache(fold)
+"""The same, of a text of the catalog: there are few of them, and each is asked for again and again."""
+_letters = cache(frozenset[str])
+
+
 def name(text: str, candidates: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> str | None:
     """The candidate that a name means: the same letters, an alias, a slip of the hand, a part of it."""
     folded = fold(text)
     if not folded:
         return None
     for candidate in candidates:
-        if fold(candidate) == folded:
+        if _listed(candidate) == folded:
             return candidate
     for meant in aliases.get(folded, ()):
         if meant in candidates:
             return meant
-    return _slip(folded, candidates) or _part(folded, candidates)
+    return _slip(folded, tuple(candidates)) or _part(folded, candidates)
 
 
-def _slip(folded: str, candidates: Iterable[str]) -> str | None:
+@lru_cache(1024)  # whoever makes a mistake makes it again and again
+def _slip(folded: str, candidates: tuple[str, ...]) -> str | None:
     """The candidate within a few slips: one for every four letters, and at least one of three."""
-    found, fewest = None, 0
+    found, fewest, letters = None, 0, frozenset(folded)
     for candidate in candidates:
-        other = fold(candidate)
+        other = _listed(candidate)
         most = max(1, max(len(folded), len(other)) // 4)
-        if min(len(folded), len(other)) < 3:
+        # Each letter that the other one lacks is a slip.
+        lacking = max(len(letters - _letters(other)), len(_letters(other) - letters))
+        if min(len(folded), len(other)) < 3 or lacking > most:
             continue
         slips = distance(folded, other, most)
         if slips <= most and (found is None or slips < fewest):
@@ -67,7 +76,7 @@ def _part(folded: str, candidates: Iterable[str]) -> str | None:
     """The candidate that shares the longest beginning or end with a name, one of them being all of it."""
     found, longest = None, 3
     for candidate in candidates:
-        other = fold(candidate)
+        other = _listed(candidate)
         short, long = sorted((folded, other), key=len)
         if len(short) > longest and (long.startswith(short) or long.endswith(short)):
             found, longest = candidate, len(short)
@@ -78,26 +87,30 @@ def distance(one: str, other: str, most: int) -> int:
     """Slips between two words: a letter more, less or another, or two neighbours swapped; `most` + 1 for beyond."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    beyond = most + 1
     before: list[int] = []
     above = list(range(len(other) + 1))
     for row, letter in enumerate(one, start=1):
-        line = [row]
-        for column, against in enumerate(other, start=1):
+        line = [beyond] * len(above)
+        line[0] = row
+        # Further from the diagonal there are more slips than are allowed.
+        for column in range(max(1, row - most), min(len(other), row + most) + 1):
+            against = other[column - 1]
             least = min(above[column] + 1, line[column - 1] + 1, above[column - 1] + (letter != against))
             if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
                 least = min(least, before[column - 2] + 1)
-            line.append(least)
+            line[column] = least
         if min(line) > most:
-            return most + 1
+            return beyond
         before, above = above, line
-    return min(above[-1], most + 1)
+    return min(above[-1], beyond)
 
 
 def value(text: str, listed: Sequence[str]) -> str | None:
     """The listed value that a string means: the same letters, an alias, the nearest ratio or measure, a slip."""
     folded = fold(text)
     for candidate in listed:
-        if fold(candidate) == folded:
+        if _listed(candidate) == folded:
             return candidate
     for meant in ALIASES["values"].get(folded, ()):
         if meant in listed:
@@ -105,7 +118,7 @@ def value(text: str, listed: Sequence[str]) -> str | None:
     found = _nearest_ratio(text, listed) or _nearest_measure(text, listed)
     if found or _decimal.fullmatch(text) or _ratio.fullmatch(text[:LONGEST].lower()):
         return found
-    return (_slip(folded, listed) or _part(folded, listed)) if folded and not folded.isdigit() else None
+    return (_slip(folded, tuple(listed)) or _part(folded, listed)) if folded and not folded.isdigit() else None
 
 
 def _nearest_ratio(text: str, listed: Sequence[str]) -> str | None:
@@ -168,7 +181,8 @@ def _nearest_measure(text: str, listed: Sequence[str]) -> str | None:
 def measure(text: str) -> tuple[float, str] | None:
     """(8, s) for 8s and for "8 seconds"; (5, "") for 5."""
     match = _measure.fullmatch(text[:LONGEST].lower())
-    return (float(match[1]), UNITS.get(match[2], match[2])) if match else None
+    unit = match and match[2] or ""
+    return (float(match[1]), UNITS.get(unit, unit)) if match else None
 
 
 def model(text: str) -> str | None:
@@ -177,12 +191,7 @@ def model(text: str) -> str | None:
 
 
 def _model(text: str) -> str | None:
-    known = {fold(id): id for id in MODELS}
-    for id, each in MODELS.items():
-        known.setdefault(fold(each.name), id)
-        for mode in each.modes:
-            for endpoint in _endpoints(mode.upstream or ""):
-                known.setdefault(fold(endpoint), id)
+    known = _known()
     # google/veo-3.1-fast: what stands behind a vendor, and what behind that
     parts = text.split("/")
     for start in range(len(parts)):
@@ -192,7 +201,7 @@ def _model(text: str) -> str | None:
         for meant in ALIASES["models"].get(folded, ()):
             return meant
     folded = fold(text)
-    slip = _slip(folded, known)
+    slip = _slip(folded, tuple(known))
     if slip:
         return known[slip]
     within = max((each for each in known if each in folded), key=len, default=None)
@@ -200,6 +209,18 @@ def _model(text: str) -> str | None:
         return known[within]
     around = min((each for each in known if len(folded) >= 3 and each.startswith(folded)), key=len, default=None)
     return known[around] if around else None
+
+
+@cache
+def _known() -> Mapping[str, str]:
+    """What a model is called, folded -> its id."""
+    known = {fold(id): id for id in MODELS}
+    for id, each in MODELS.items():
+        known.setdefault(fold(each.name), id)
+        for mode in each.modes:
+            for endpoint in _endpoints(mode.upstream or ""):
+                known.setdefault(fold(endpoint), id)
+    return known
 
 
 def _endpoints(upstream: str) -> list[str]:
@@ -210,18 +231,22 @@ def _endpoints(upstream: str) -> list[str]:
     return [upstream[: match.start()] + each + upstream[match.end() :] for each in match[1].split(",")]
 
 
+_TAKERS: dict[str, list[tuple[Model, Mode]]] = {}
+"""By the name of a param."""
+for _model_of in MODELS.values():
+    for _mode_of in _model_of.modes:
+        for _row in _mode_of.params:
+            _TAKERS.setdefault(_row.name, []).append((_model_of, _mode_of))
+
+
 def elsewhere(key: str, model: Model, mode: Mode) -> list[str]:
     """The other modes of a model that take a param of that name."""
-    return [other.id for other in model.modes if other is not mode and any(row.name == key for row in other.params)]
+    return [other.id for of, other in _TAKERS.get(key, ()) if of is model and other is not mode]
 
 
 def other_models(key: str, model: Model) -> list[str]:
     """The other models that take a param of that name; those of its family alone, where there are any."""
-    takers = [
-        each
-        for each in MODELS.values()
-        if each is not model and any(row.name == key for mode in each.modes for row in mode.params)
-    ]
+    takers = {of.id: of for of, _ in _TAKERS.get(key, ()) if of is not model}.values()
     return [each.id for each in takers if each.family == model.family] or [each.id for each in takers]
 
 

@@ -10,11 +10,16 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from .catalog import MEDIA_PATTERN
+from .catalog import MEDIA_PATTERN, TOKEN_PATTERN
 
 LARGEST = sys.float_info.max
 """The largest double: an integer beyond it is no number that every JSON reader can tell from infinity."""
-_media = re.compile(MEDIA_PATTERN).fullmatch
+any_media = re.compile(MEDIA_PATTERN).fullmatch
+"""An absolute https URL with a host, or an upload token. Raises TypeError for what is no string."""
+plain_media = re.compile(f"https://[0-9A-Za-z.-]+/[!-~]*|{TOKEN_PATTERN}").fullmatch
+"""What most media are, told in half the time. Where the pattern of the spec takes less than this, none is plain."""
+if not all(map(any_media, ("https://a/", f"https://{'Aa0-.' * 99}z9/{''.join(map(chr, range(0x21, 0x7F))) * 99}"))):
+    plain_media = re.compile("(?!)").fullmatch
 
 
 def is_number(value: object) -> bool:
@@ -29,16 +34,11 @@ def is_integer(value: Any) -> bool:
 
 def is_media(value: object) -> bool:
     """An absolute https URL with a host, or an upload token."""
-    return isinstance(value, str) and _media(value) is not None
+    return isinstance(value, str) and (plain_media(value) is not None or any_media(value) is not None)
 
 
 def is_array(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
-
-
-def is_side(value: Any, low: float, high: float, step: int) -> bool:
-    """A width or height within the rules."""
-    return is_integer(value) and low <= value <= high and value % step == 0
 
 
 def is_within_ratio(width: float, height: float, ratio: int) -> bool:
@@ -46,14 +46,18 @@ def is_within_ratio(width: float, height: float, ratio: int) -> bool:
     return width <= height * ratio and height <= width * ratio
 
 
-def is_size(value: object, presets: frozenset[str], *, low: float, high: float, step: int, ratio: int) -> bool:
-    """A preset, or an object of width and height and nothing else."""
-    if isinstance(value, str):
-        return value in presets
+def is_size(value: object, low: int, high: int, step: int, ratio: int) -> bool:
+    """An object of width and height and nothing else."""
+    if (type(value) is not dict and not isinstance(value, Mapping)) or len(value) != 2:
+        return False
+    width: Any = value.get("width")
+    height: Any = value.get("height")
     return (
-        isinstance(value, Mapping)
-        and len(value) == 2
-        and is_side(value.get("width"), low, high, step)
-        and is_side(value.get("height"), low, high, step)
-        and is_within_ratio(value["width"], value["height"], ratio)
+        (type(width) is int or is_integer(width))
+        and (type(height) is int or is_integer(height))
+        and low <= width <= high
+        and low <= height <= high
+        and not width % step
+        and not height % step
+        and is_within_ratio(width, height, ratio)
     )

@@ -23,7 +23,7 @@ FEW_MODELS = 3
 _repeatable = re.compile(rf"(?!prsp-|pl-upload-)[A-Za-z0-9_.:+-]{{1,{LONGEST}}}").fullmatch
 """A word such as a name or a listed value: no URL, no token, no key, no sentence, nothing a terminal would act on."""
 _pixels = re.compile(r"\s*([0-9]{1,5})\s*[x×*,]\s*([0-9]{1,5})\s*").fullmatch
-_host = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}/").match
+_host = re.compile(r"(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,}/").match
 
 
 def kind(value: object) -> str:
