@@ -353,6 +353,7 @@ def test_a_document_that_is_too_large_to_be_held_is_told_of(
 @pytest.mark.parametrize(
     ("module", "name", "data"),
     [("backports.zstd", "a.ndjson.zst", zstd.compress(DATA)), ("pyarrow", "a.parquet", b"PAR1PAR1")],
+    ids=["zstd", "pyarrow"],
 )
 def test_an_extra_that_is_missing_is_named_and_the_other_files_are_judged(
     tmp_path: Path, module: str, name: str, data: bytes

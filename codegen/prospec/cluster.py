@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from prospo import Problem
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WAIT_S = 10
 """How long a cluster may take to accept a connection."""
+LONGEST_START_S = 60
+"""How long an interrupt waits for the start of a cluster that it cannot end before."""
 OBJECT_STORE_BYTES = 200 << 20
 """Of a cluster that is started for one run. What is on its way there is little."""
 
@@ -87,8 +89,8 @@ def reports(
         say(f"passed over, as no requests by their names: {_some(skipped)}", "yellow")
     todo = [each for each in listed if isinstance(each, Piece)]
     meter.total = sum(piece.size for piece in todo)
-    with _cluster(address, jobs):
-        arriving = _rows(groups(todo), {"column": column, "blemished_only": blemished_only}, jobs) if todo else iter(())
+    how = {"column": column, "blemished_only": blemished_only}
+    with closing(_rows(groups(todo), how, address, jobs) if todo else _nothing()) as arriving:
         index = before = 0
         for each in listed:
             if isinstance(each, Unreadable):
@@ -108,6 +110,10 @@ def reports(
             meter.done += each.size
         if next(arriving, None) is not None:
             _lost(index)
+
+
+def _nothing() -> Generator[Mapping[str, Any], None, None]:
+    yield from ()
 
 
 def _lost(index: int) -> NoReturn:
@@ -220,35 +226,75 @@ class _OfThisThread:
         return getattr(self._ours, name)
 
 
+class _Apart:
+    """A thread to call Ray from. Signals go to the main one, and so nothing of Ray is interrupted while it has a lock,
+    nor does Ray take the signals over.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._is_asked = False
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        self._is_asked = True
+        self._asked.put(function)
+        return self._answer(None)
+
+    def settle(self) -> None:
+        """Wait for what an interrupt has left."""
+        if self._is_asked:
+            with suppress(Exception):
+                self._answer(LONGEST_START_S)
+
+    def _answer(self, timeout_s: float | None) -> Any:
+        value, error = self._answers.get(timeout=timeout_s)
+        self._is_asked = False
+        if error:
+            raise error
+        return value
+
+    def _work(self) -> None:
+        while True:
+            function = self._asked.get()
+            try:
+                self._answers.put((function(), None))
+            except BaseException as error:
+                self._answers.put((None, error))
+
+
 @contextmanager
-def _cluster(address: str | None, jobs: int | None) -> Iterator[None]:
+def _cluster(address: str | None, jobs: int | None) -> Iterator[_Apart]:
     """Connected to a cluster, or to one that was started for this. Of what Ray has to say, stdout gets nothing."""
     import ray
 
     address = _address(address)
     started_here: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": OBJECT_STORE_BYTES}
-    on_term = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")
-    try:
+
+    def connect() -> None:
+        ray.init(
+            address,
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(started_here if address == "local" else {}),
+        )
+
+    apart = _Apart()
+    with redirect_stdout(cast(TextIO, _OfThisThread(sys.stdout))):
         try:
-            ray.init(
-                address,
-                include_dashboard=False if address == "local" else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **(started_here if address == "local" else {}),
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StoppedError(f"no Ray cluster at {plain(address)}: {_first_line(error)}", NOTHING_RAN) from None
-        except SystemExit:
-            # Ray has set a handler of its own, which would end the process without a word.
-            raise KeyboardInterrupt from None
+            try:
+                apart.call(connect)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise StoppedError(f"no Ray cluster at {plain(address)}: {_first_line(error)}", NOTHING_RAN) from None
+            except KeyboardInterrupt:
+                apart.settle()
+                raise
+            yield apart
         finally:
-            signal.signal(signal.SIGTERM, on_term)
-        with redirect_stdout(cast(TextIO, _OfThisThread(sys.stdout))):
-            yield
-    finally:
-        ray.shutdown()
+            ray.shutdown()
 
 
 def _address(address: str | None) -> str:
@@ -269,10 +315,11 @@ def _reach(address: str) -> None:
         raise StoppedError(f"no Ray cluster at {plain(address)}: {error.strerror or error}", NOTHING_RAN) from None
 
 
-def _rows(tasks: Iterator[Sequence[Piece]], how: Mapping[str, Any], jobs: int | None) -> Iterator[Mapping[str, Any]]:
+def _rows(
+    tasks: Iterator[Sequence[Piece]], how: Mapping[str, Any], address: str | None, jobs: int | None
+) -> Generator[Mapping[str, Any], None, None]:
     """What the tasks give, in order."""
     import pyarrow as pa
-    import ray.data
     from ray.exceptions import RayError
 
     number = 0
@@ -281,25 +328,32 @@ def _rows(tasks: Iterator[Sequence[Piece]], how: Mapping[str, Any], jobs: int | 
         numbered = enumerate(pieces, number)
         number += len(pieces)
         tables.append(pa.Table.from_pylist([_task(index, piece) for index, piece in numbered], _task_schema()))
+    with _cluster(address, jobs) as apart:
+        try:
+            arriving = apart.call(lambda: _given(tables, how, jobs))
+            while (table := apart.call(lambda: next(arriving, None))) is not None:
+                yield from table.to_pylist()
+        except RayError as error:
+            raise StoppedError(f"the Ray cluster failed: {_first_line(error)}", NOTHING_RAN) from None
+
+
+def _given(tables: Sequence[pa.Table], how: Mapping[str, Any], jobs: int | None) -> Iterator[pa.Table]:
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = True
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     judged: Any = _judged
-    found = ray.data.from_arrow(tables).map_batches(
+    found = ray.data.from_arrow(list(tables)).map_batches(
         judged,
         batch_size=None,
         batch_format="pyarrow",
         fn_kwargs=dict(how),
         compute=ray.data.TaskPoolStrategy(size=jobs and min(jobs, len(tables))),
     )
-    try:
-        table: Any
-        for table in found.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from table.to_pylist()
-    except RayError as error:
-        raise StoppedError(f"the Ray cluster failed: {_first_line(error)}", NOTHING_RAN) from None
+    return iter(found.iter_batches(batch_size=None, batch_format="pyarrow"))
 
 
 def _task(index: int, piece: Piece) -> dict[str, Any]:

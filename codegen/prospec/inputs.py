@@ -243,7 +243,7 @@ def _table(
                 meter.done = before + int(size * share)
     except ColumnsError as error:
         raise _UnreadableError(str(error)) from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
         yield Unreadable(file, f"the table is corrupt: {str(error).partition(chr(10))[0]}", first)
 
 

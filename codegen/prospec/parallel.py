@@ -60,7 +60,9 @@ def _shared(function: Callable[[Item], Result], first: Item, rest: Iterator[Item
     workers: list[_Worker] = []
     waiting: deque[_Worker] = deque()
     try:
-        workers += (_Worker(context, function, memory) for _ in range(jobs))
+        for _ in range(jobs):
+            workers.append(_Worker(context, function, memory))
+            workers[-1].start()
         for number in count():
             item = first if number == 0 else next(rest, _END)
             if item is _END:
@@ -104,10 +106,13 @@ class _Worker:
     """One of the processes, from the side of the one that starts it."""
 
     def __init__(self, context: Any, function: Callable[[Any], Any], memory: Any) -> None:
-        self._connection, theirs = context.Pipe()
-        self._process: BaseProcess = context.Process(target=_serve, args=(theirs, function, memory), daemon=True)
+        self._connection, self._theirs = context.Pipe()
+        arguments = (self._theirs, function, memory)
+        self._process: BaseProcess = context.Process(target=_serve, args=arguments, daemon=True)
+
+    def start(self) -> None:
         self._process.start()
-        theirs.close()
+        self._theirs.close()
 
     def give(self, packed: bytes) -> None:
         try:
@@ -126,8 +131,9 @@ class _Worker:
         return value
 
     def end(self) -> None:
-        self._process.terminate()
-        self._process.join()
+        if self._process.pid is not None:
+            self._process.kill()  # it has nothing to tidy up, and a fork can miss any other signal in its first moment
+            self._process.join()
         self._connection.close()
 
 

@@ -5,6 +5,7 @@ What is drawn is in drawn.py, who judges in opinions.py. Here live no tests.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -56,7 +57,9 @@ class Tally:
 
 @cache
 def _node(package: Path | None, limit_s: float) -> Node:
-    """That of this process."""
+    """That of this process, in which from now on what is loaded already is no reason for a pause of the collector."""
+    gc.collect()
+    gc.freeze()
     return Node(package, limit_s)
 
 

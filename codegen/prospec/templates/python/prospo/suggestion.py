@@ -181,7 +181,7 @@ def _nearest_measure(text: str, listed: Sequence[str]) -> str | None:
 def measure(text: str) -> tuple[float, str] | None:
     """(8, s) for 8s and for "8 seconds"; (5, "") for 5."""
     match = _measure.fullmatch(text[:LONGEST].lower())
-    unit = match and match[2] or ""
+    unit = (match and match[2]) or ""
     return (float(match[1]), UNITS.get(unit, unit)) if match else None
 
 
