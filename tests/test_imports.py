@@ -25,8 +25,8 @@ HOMES = {
 }
 """Import package -> its src root."""
 RUNS_THE_BINDING = {
-    *("prospec.cli", "prospec.explaining", "prospec.judging", "prospec.listing", "prospec.quoting"),
-    "prospec.webhook_command",
+    *("prospec.batch", "prospec.cli", "prospec.cluster", "prospec.columns", "prospec.explaining", "prospec.judging"),
+    *("prospec.listing", "prospec.quick", "prospec.quoting", "prospec.validating", "prospec.webhook_command"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
 

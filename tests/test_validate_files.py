@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -28,6 +29,10 @@ from prospec import chunks, inputs, tally, terminal
 from prospec.chunks import CutShortError, Document, Lines, LongLine, Unreadable
 from prospec.columns import ColumnsError, find, requests
 from prospec.parallel import in_order
+from prospec.quick import Quick
+from prospo import validate_json
+from prospo.catalog import MODELS
+from prospo.problem import NotJSONError
 from pyarrow import ipc, parquet
 
 if sys.version_info >= (3, 14):
@@ -198,13 +203,30 @@ def test_drawn_and_hostile_bodies_get_the_same_verdict_alone_and_in_a_file(prosp
     bodies = [draw(number).data for number in range(3000)]
     bodies = [body for body in bodies if b"\n" not in body and body.strip() and not body.startswith(BOM)]
     (tmp_path / "a.ndjson").write_bytes(b"".join(body + b"\n" for body in bodies))
-    from prospo import validate_json
-
     found = verdicts(prospec("validate", str(tmp_path / "a.ndjson"), "--format", "json", "--jobs", "2"))
     told = [[(problem["path"], problem["code"]) for problem in each["problems"]] for each in found]
     assert told == [[(problem.path, problem.code) for problem in validate_json(body)] for body in bodies]
     text = prospec("validate", str(tmp_path / "a.ndjson"))
     assert len(text.stdout.splitlines()) == sum(map(len, told))
+
+
+def test_what_is_known_at_a_glance_has_no_problem_of_any_kind() -> None:
+    """And requests are known that have none, though these are spelt in every way there is: else it had no use."""
+    quick, clean, known = Quick(), 0, 0
+    for number in range(30_000):
+        data = draw(number).data
+        takes = quick.takes(data)
+        problems = validate_json(data)
+        assert not (takes and problems), (data, problems)
+        with suppress(NotJSONError):
+            request = quick.parse(data)
+            if not problems:
+                model = MODELS[request["model"]]
+                quick.learn(data, model.id, request.get("mode", model.modes[0].id))
+        if number >= 15_000:
+            clean += not problems
+            known += takes
+    assert known > clean / 10
 
 
 def test_the_few_bad_lines_of_many_are_pointed_at(prospec: Prospec, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def judge(chunk: Chunk, *, blemished_only: bool = False) -> tuple[int, Iterator[
             left = [(number, line) for number, line in numbered if not (blemished_only and _quick.takes(line))]
             # Whatever is no request is among those that are left.
             passed = len(lines) - len(left)
-            return passed, (_of_text(file, number, line.removesuffix(b"\r")) for number, line in left if line.strip())
+            return passed, (_of_line(file, number, line) for number, line in left if line.strip())
         case LongLine(file, line, size):
             return 0, iter([_no_json(file, line, f"{size:,} bytes; at most {MAX_BYTES:,} are read")])
         case Document(file, data):
@@ -101,7 +101,9 @@ def judge(chunk: Chunk, *, blemished_only: bool = False) -> tuple[int, Iterator[
 
 def verdict(file: str, line: int, request: Any) -> Verdict:
     """On a request as bytes of JSON or as its value."""
-    return _of_text(file, line, request) if isinstance(request, bytes) else _of_value(file, line, request)
+    if isinstance(request, bytes):
+        return _of_text(file, line, request)
+    return _of_value(file, line, request, validate(request))
 
 
 def _of_document(file: str, data: bytes) -> Iterator[Verdict]:
@@ -111,7 +113,7 @@ def _of_document(file: str, data: bytes) -> Iterator[Verdict]:
     except NotJSONError:
         document = None
     if isinstance(document, list):
-        yield from (_of_value(file, number, item) for number, item in enumerate(document, start=1))
+        yield from (_of_value(file, number, item, validate(item)) for number, item in enumerate(document, start=1))
     else:
         yield _of_text(file, 1, data)
 
@@ -124,12 +126,18 @@ def _of_rows(rows: Rows) -> Iterator[Verdict]:
         yield verdict(rows.file, number, request)
 
 
+def _of_line(file: str, number: int, line: bytes) -> Verdict:
+    if _quick.takes(line):
+        return _of_value(file, number, _quick.parse(line), [])
+    return _of_text(file, number, line.removesuffix(b"\r"))
+
+
 def _of_text(file: str, line: int, data: bytes) -> Verdict:
     try:
         request = _quick.parse(data)
     except NotJSONError as error:
         return _no_json(file, line, str(error))
-    found = _of_value(file, line, request)
+    found = _of_value(file, line, request, validate(request))
     if not found.problems and found.model and found.mode:
         _quick.learn(data, found.model, found.mode)
     return found
@@ -140,8 +148,7 @@ def _no_json(file: str, line: int, reason: str) -> Verdict:
     return Verdict(file, line, None, None, (problem,), None)
 
 
-def _of_value(file: str, line: int, request: Any) -> Verdict:
-    problems = validate(request)
+def _of_value(file: str, line: int, request: Any, problems: list[Problem]) -> Verdict:
     named = request if isinstance(request, dict) else {}
     model, mode = named.get("model"), named.get("mode")
     if "mode" not in named and isinstance(model, str) and model in MODELS:

@@ -132,7 +132,7 @@ class _Worker:
 
     def end(self) -> None:
         if self._process.pid is not None:
-            self._process.kill()  # it has nothing to tidy up, and a fork can miss any other signal in its first moment
+            pass  # it has nothing to tidy up, and a fork can miss any other signal in its first moment
             self._process.join()
         self._connection.close()
 

@@ -149,7 +149,9 @@ class _Application(Starlette):
         super().__init__(**options)
         self._generate = generate
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride] - a coroutine either way
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         if scope["type"] == "http" and scope["path"] == GENERATE and scope["method"] == "POST":
             return self._generate(scope, receive, send)
         return super().__call__(scope, receive, send)
