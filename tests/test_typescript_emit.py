@@ -197,7 +197,7 @@ def test_a_comment_is_a_comment_and_nothing_else(parser: Parser, texts: list[str
 
 
 @pytest.mark.parametrize(
-    "value", [b"x", ["x"], {"x": 1}, {"x"}, object(), 2**53, -(2**53), float("inf"), float("nan")], ids=repr
+    "value", [b"x", ["x"], {"x": 1}, {"x"}, object, 2**53, -(2**53), float("inf"), float("nan")], ids=repr
 )
 def test_what_has_no_literal_is_refused(value: object) -> None:
     with pytest.raises(TypeError):
