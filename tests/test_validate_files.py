@@ -33,6 +33,7 @@ from prospec.quick import Quick
 from prospo import validate_json
 from prospo.catalog import MODELS
 from prospo.problem import NotJSONError
+from prospo.rules import HEAD, PATIENCE
 from pyarrow import ipc, parquet
 
 if sys.version_info >= (3, 14):
@@ -229,6 +230,20 @@ def test_what_is_known_at_a_glance_has_no_problem_of_any_kind() -> None:
     assert known > clean / 10
 
 
+def test_requests_of_several_modes_that_begin_alike_are_known_at_a_glance() -> None:
+    quick, prompt = Quick(), "x" * HEAD
+    alike = [
+        json.dumps({"params": {"prompt": prompt}, "model": model, "mode": "text"}).encode()
+        for model in ("seedance-2-fast", "kling-o3")
+    ]
+    for _ in range(PATIENCE):
+        quick.parse(alike[0])
+    for data in alike * 2:
+        quick.learn(data, json.loads(data)["model"], "text")
+    assert all(map(quick.takes, alike))
+    assert not quick.takes(alike[0].replace(b"kling-o3", b"kling-o4").replace(b"seedance", b"seedunce"))
+
+
 def test_the_few_bad_lines_of_many_are_pointed_at(prospec: Prospec, tmp_path: Path) -> None:
     lines = [GOOD] * 50_000
     at = [1, 2, 7_777, 8_192, 8_193, 25_000, 33_333, 49_998, 49_999, 50_000]
@@ -263,6 +278,14 @@ def test_results_have_the_order_of_the_items(jobs: int | None) -> None:
 def _late(number: int) -> int:
     time.sleep(0 if number % 3 else 0.02)
     return number
+
+
+def test_items_and_results_that_fill_a_pipe_do_not_wait_for_one_another() -> None:
+    program = (
+        "from prospec.parallel import in_order; print(sum(map(len, in_order(bytes.upper, [b'x' * 3_000_000] * 9, 2))))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("27000000\n", "")
 
 
 # Compression
@@ -716,7 +739,9 @@ def test_a_bar_is_shown_on_a_terminal_and_gone_in_the_end() -> None:
 
     code, out, screen = on_a_terminal([], slowly, stdout=False)
     assert (code, out) == (0, "")
-    assert "━" in screen
+    _, shown, after = screen.rpartition("━")
+    assert shown
+    assert "\x1b[2K" in after, "the line is erased"
     assert re.search(r"[0-9,]+ requests, 0 invalid, [0-9,]+/s, [0-9,]+ MB/s", screen)
     assert screen.rstrip().removesuffix("\x1b[0m").endswith("400,000 requests, 0 invalid")
 
@@ -744,12 +769,16 @@ def test_elsewhere_a_plain_line_comes_now_and_then(
 ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
-def started(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def started(*arguments: str, unbuffered: bool = False) -> subprocess.Popen[bytes]:
+    """In a process group of its own."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         [sys.executable, "-m", "prospec", "validate", *arguments],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **{"stdout": subprocess.PIPE, **options},
+        env={**env, **({"PYTHONUNBUFFERED": "1"} if unbuffered else {})},
+        start_new_session=True,
     )
 
 
@@ -838,14 +867,15 @@ def endless(process: subprocess.Popen[bytes], line: bytes) -> threading.Thread:
 def test_a_signal_ends_it_with_the_counts_so_far(
     tmp_path: Path, number: signal.Signals, jobs: str, whole_group: bool
 ) -> None:
+    """In the midst of writing a chunk's lines, as nobody reads them: those of the counts are all there."""
     summary = tmp_path / "s.json"
-    arguments = ("-", "--jobs", jobs, "--summary", str(summary))
-    process = started(*arguments, start_new_session=True)
+    process = started("-", "--jobs", jobs, "--summary", str(summary), unbuffered=whole_group)
     feeding = endless(process, ndjson(BAD))
     assert process.stdout
     assert process.stderr
     process.stdout.readline()  # it has begun
     workers = helpers(process, int(jobs))
+    time.sleep(0.3)  # until the pipe is full
     (os.killpg if whole_group else os.kill)(process.pid, number)
     out, err = process.stdout.read(), process.stderr.read()
     assert process.wait(timeout=60) == 3
@@ -874,6 +904,26 @@ def test_a_signal_ends_it_while_nothing_comes() -> None:
     assert process.wait(timeout=60) == 3
     assert process.stderr
     assert b"interrupted; so far" in process.stderr.read()
+
+
+@ON_LINUX
+def test_the_other_processes_leave_ctrl_c_to_the_one_that_started_them() -> None:
+    process = started("-", "--jobs", "2")
+    feeding = endless(process, ndjson(BAD))
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    workers = helpers(process, 2)
+    for worker in workers:
+        os.kill(worker, signal.SIGINT)
+    for _ in range(30_000):  # several chunks of each
+        assert process.stdout.readline()
+    assert not any(map(is_gone, workers))
+    process.send_signal(signal.SIGINT)
+    process.stdout.read()
+    assert process.wait(timeout=60) == 3
+    assert b"Traceback" not in process.stderr.read()
+    feeding.join(30)
 
 
 @ON_LINUX
@@ -909,8 +959,9 @@ def test_a_process_that_is_killed_ends_the_run_with_a_word() -> None:
 @ON_LINUX
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_a_reader_that_goes_ends_it_at_once_with_the_counts_so_far(jobs: str, format: str) -> None:
-    process = started("-", "--jobs", jobs, "--format", format)
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_ends_it_at_once_with_the_counts_so_far(jobs: str, format: str, unbuffered: bool) -> None:
+    process = started("-", "--jobs", jobs, "--format", format, unbuffered=unbuffered)
     feeding = endless(process, ndjson(BAD))
     assert process.stdout
     assert process.stderr

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -102,6 +103,22 @@ def _packed(item: object, slots: memoryview, start: int) -> bytes:
     return pickle.dumps((pickled, places))
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Those that come meanwhile come afterwards. A process that is started inherits this, until it knows what to do."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One of the processes, from the side of the one that starts it."""
 
@@ -111,7 +128,8 @@ class _Worker:
         self._process: BaseProcess = context.Process(target=_serve, args=arguments, daemon=True)
 
     def start(self) -> None:
-        self._process.start()
+        with _without_signals():
+            self._process.start()
         self._theirs.close()
 
     def give(self, packed: bytes) -> None:
@@ -132,7 +150,7 @@ class _Worker:
 
     def end(self) -> None:
         if self._process.pid is not None:
-            pass  # it has nothing to tidy up, and a fork can miss any other signal in its first moment
+            self._process.kill()  # it has nothing to tidy up
             self._process.join()
         self._connection.close()
 
@@ -144,6 +162,8 @@ def _serve(connection: Connection, function: Callable[[Any], Any], memory: Any) 
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     parent = parent_process()
 
     def watch() -> None:
