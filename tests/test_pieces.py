@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import fsspec
 import pyarrow as pa
 import pytest
 from drawn import draw
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import lacking
 from prospec import chunks as cutting
 from prospec.chunks import Chunk, LongLine, Rows, Unreadable
 from prospec.inputs import Meter, chunks
@@ -29,6 +30,12 @@ LINES = st.lists(
     max_size=12,
 )
 Told = list[tuple[int, object]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fsspec_is_there() -> None:
+    if not find_spec("fsspec"):
+        lacking("fsspec is not installed")
 
 
 def lines_of(found: Sequence[Chunk], before: int = 0) -> Told:
@@ -158,6 +165,8 @@ def test_a_pattern_is_its_matches(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_url_is_read_where_it_leads() -> None:
+    import fsspec
+
     store = fsspec.filesystem("memory")
     store.pipe("/bucket/b/2.ndjson", b'{"model": "nope", "params": {}}\n')
     store.pipe("/bucket/1.ndjson", b"{}\n" * 100)

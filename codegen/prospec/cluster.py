@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -59,6 +60,8 @@ def check(datasets: Sequence[str], address: str | None) -> None:
     """Whether there is all that is needed. Raises StoppedError."""
     if STDIN in datasets:
         raise StoppedError("--engine ray reads files, folders and URLs, not stdin", USAGE)
+    # Else Ray would connect again, on its own, from a thread that an interrupt has left behind.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     try:
         for name in ("fsspec", "pyarrow", "ray.data"):
             import_module(name)
@@ -292,8 +295,13 @@ def _cluster(address: str | None, jobs: int | None) -> Iterator[_Apart]:
             except KeyboardInterrupt:
                 apart.settle()
                 raise
+            # Ray has put a handler of its own before the one that is in force, which would print where it was.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
             yield apart
         finally:
+            # Whatever is still under way fails now, and is no news.
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             ray.shutdown()
 
 
