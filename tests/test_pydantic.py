@@ -131,4 +131,4 @@ def test_the_command_makes_it_only_when_it_is_named(prospec: Prospec, tmp_path: 
     assert prospec("codegen", "pydantic", "--check", "--out", str(tmp_path)).returncode == 0
     elsewhere = tmp_path / "all"
     assert prospec("codegen", "--out", str(elsewhere)).returncode == 0
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["json", "python"]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["json", "python", "typescript"]
