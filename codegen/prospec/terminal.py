@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,17 +110,25 @@ def forget_stdout() -> None:
 class Interrupts:
     """Ctrl-C and SIGTERM, each a KeyboardInterrupt: never amid what is `whole`, unless they come again. For one thread:
     the main one.
+
+    None is lost: one that arises in a finaliser or a callback of the garbage collector, where Python drops every
+    exception, comes again.
     """
 
     def __init__(self) -> None:
+        self._is_open = False
         self._is_held = False
         self._came = False
 
     def __enter__(self) -> Self:
+        self._is_open = True
         self._before = {number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._dropped, sys.unraisablehook = sys.unraisablehook, self._again
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_open = False
+        sys.unraisablehook = self._dropped
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -138,6 +148,17 @@ class Interrupts:
             self._came = True
         else:
             raise KeyboardInterrupt
+
+    def _again(self, dropped: sys.UnraisableHookArgs) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # Later, from elsewhere: here it would be dropped as well.
+            threading.Timer(0.02, self._interrupt).start()
+        else:
+            self._dropped(dropped)
+
+    def _interrupt(self) -> None:
+        if self._is_open:
+            _thread.interrupt_main()
 
 
 class Ticker:

@@ -9,12 +9,11 @@ import http.client
 import json
 import os
 import re
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +25,7 @@ from cyclopts import App, Parameter
 from prospo.webhooks import SIGNATURE_HEADER, BadSignature, Event, sign, unwrap, verify
 
 from .exits import FINDINGS, NOTHING_RAN, OK, USAGE
-from .terminal import plain, say
+from .terminal import Interrupts, plain, say
 
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Format = Literal["text", "json"]
@@ -164,7 +163,7 @@ def listen(
         url = f"http://127.0.0.1:{listener.server_port}/"
         print(json.dumps({"url": url}) if format == "json" else url, flush=True)
         say("waiting for deliveries; give this URL as webhook_url to the mock, or a tunnel's to the provider")
-        with _until_stopped():
+        with suppress(KeyboardInterrupt), Interrupts():
             listener.serve_forever(poll_interval=0.1)
     if listener.is_deaf:
         raise BrokenPipeError
@@ -233,17 +232,6 @@ def trigger(
         return OK
     say(f"the provider would count {status} as failed and try again: expected 2xx", "red")
     return FINDINGS
-
-
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is within, and nothing more."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _UsageError(Exception):

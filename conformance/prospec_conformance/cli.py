@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from cyclopts import App, Parameter
 from prospec.exits import FINDINGS, INTERNAL, NOTHING_RAN, OK, USAGE
-from prospec.terminal import Ticker, plain, say
+from prospec.terminal import Interrupts, Ticker, plain, say
 
 if TYPE_CHECKING:
     from prospec.ir import Spec
@@ -113,7 +113,7 @@ def run(
 
     from . import known
     from .replay import replayed
-    from .run import Options, interrupted_by_sigterm
+    from .run import Options
 
     try:
         spec = load(trusted=True)
@@ -159,7 +159,7 @@ def run(
         if replay is not None:
             options = replayed(options, replay, report_dir, spec)
             report_dir = None
-        with _target(url or None, spec, fault, variant) as target, interrupted_by_sigterm():
+        with _target(url or None, spec, fault, variant) as target, Interrupts():
             return _judge(spec, target, options, report_dir, format)
     except ValueError as error:
         say(str(error), "red")
@@ -275,7 +275,6 @@ def self_test(
     from prospec.loader import SpecError, load
 
     from . import selftest
-    from .run import interrupted_by_sigterm
 
     try:
         spec = load(trusted=True)
@@ -294,7 +293,7 @@ def self_test(
     count = iter(range(1, sys.maxsize))
     say(f"{len(ids)} runs of the suite")
     try:
-        with interrupted_by_sigterm():
+        with Interrupts():
             proofs = selftest.prove_all(
                 ids,
                 jobs=jobs or os.cpu_count() or 1,

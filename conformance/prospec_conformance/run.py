@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -167,16 +166,6 @@ def _session_or_interrupt(state: Run) -> None:
 
     if _session(state) == pytest.ExitCode.INTERRUPTED and not state.unreachable:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends what is within as Ctrl-C does, so that it leaves its report. For the main thread."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _control(target: Target) -> Control | None:
