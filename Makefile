@@ -31,10 +31,11 @@ demo: $(READY) ## The whole of it: compile, validate the documentation's request
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,000 raw requests, 500 slow clients, 200 kills, 1,000,000 verdicts
+nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,000 raw requests, 500 slow clients, 200 kills, 1,000,000 verdicts, the whole suite under every fault
 	@PROSPEC_FUZZ=10000 PROSPEC_BODIES=100000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest -n auto tests/test_fuzz_spec.py tests/test_bodies.py tests/test_fast.py
 	@PROSPEC_RAW=100000 PROSPEC_SLOW_CLIENTS=500 PROSPEC_SLOW_S=60 PROSPEC_KILLS=200 $(BIN)/python -m pytest tests/test_mock_connection.py tests/test_mock_state.py
 	@PROSPEC_VERDICT=1000000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest tests/test_verdict.py
+	@$(BIN)/prospec conformance self-test --thorough
 
 MEASURES ?= validate imports codegen files mock requests suite
 bench: $(READY) ## Every measure beside its peers, into docs/performance.md: make bench MEASURES="validate codegen"

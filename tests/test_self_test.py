@@ -20,7 +20,7 @@ from prospec.ir import Spec
 from prospec.loader import load
 from prospec_conformance import selftest
 from prospec_conformance.mock import FAULTS, VARIANTS
-from prospec_conformance.mock.changes import Change, in_bodies
+from prospec_conformance.mock.changes import Change, combined, in_bodies, seams
 from prospec_conformance.mock.faults.fault import Fault, fault
 from prospec_conformance.selftest import Proof
 
@@ -87,6 +87,22 @@ def test_a_run_that_breaks_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("prospec_conformance.selftest.run", broken)
     assert selftest.prove(SPEC, "AUTH-02-any-key-let-in").problems == ("the suite broke: OSError: no sockets today",)
+
+
+def test_a_fault_is_judged_where_it_can_show_or_everywhere() -> None:
+    fault = "HOOK-06-cost-usd-null"
+    confined, whole = selftest.prove(SPEC, fault), selftest.prove(SPEC, fault, examples=0, thorough=True)
+    assert confined.problems == whole.problems == ()
+    assert 0 < confined.requests < whole.requests / 4
+
+
+def test_a_change_of_many_is_one_at_the_seams_of_each() -> None:
+    """So that a fault made of several is judged where one of them can show, and no seam of one is lost."""
+    of = [FAULTS[id].change for id in FAULTS]
+    for first, then in zip(of, reversed(of), strict=True):
+        assert seams(combined([first, then])) == seams(first) | seams(then)
+    renamed = combined([Change(mint=lambda _type, token: f"{token}a"), Change(mint=lambda _type, token: f"{token}b")])
+    assert renamed.mint("", "") == "ab"
 
 
 def test_what_no_fault_breaks_is_named_with_the_reason() -> None:

@@ -244,6 +244,7 @@ def self_test(
     jobs: int | None = None,
     only: str | None = None,
     examples: int | None = None,
+    thorough: Switch = False,
     matrix: Path | None = None,
     format: Format = "text",
 ) -> int:
@@ -267,6 +268,9 @@ def self_test(
         Areas, separated by commas: the faults that break a requirement of theirs, and no variant.
     examples
         Random requests a mode in every run; unless given, no more than it takes to find the fault, mostly none.
+    thorough
+        The whole suite under every fault. Unless given, what the fault cannot show in is left out: of one that changes
+        webhooks alone, everything but webhooks.
     matrix
         A Markdown file that shows every fault with what came of it.
     format
@@ -298,6 +302,7 @@ def self_test(
                 ids,
                 jobs=jobs or os.cpu_count() or 1,
                 examples=examples,
+                thorough=thorough,
                 on_proof=lambda proof: ticker.tick(f"{next(count)} of {len(ids)} runs, after {proof.id}"),
             )
     except KeyboardInterrupt:

@@ -146,6 +146,8 @@ class Plugin:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         marks = {mark.name: mark for mark in metafunc.definition.iter_markers()}
+        if not self._is_wanted(metafunc.definition):
+            return  # once is enough to know that there is a check
         if "rows" in marks:
             (choose,) = marks["rows"].args
             order = {(model.id, mode.id): number for number, (model, mode) in enumerate(self.run.pairs())}
@@ -163,12 +165,14 @@ class Plugin:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self.run.checked |= {_id(item) for item in items}
-        wanted = [item for item in items if self.run.areas is None or _id(item).partition("-")[0] in self.run.areas]
-        wanted = [item for item in wanted if "NOTSET" not in item.name]
+        wanted = [item for item in items if self._is_wanted(item) and "NOTSET" not in item.name]
         self.run.looking_back |= {_id(item) for item in wanted if _looks_back(item)}
         if self.run.findings is not None:
             wanted = [item for item in wanted if finding_id(_id(item), *_where(item)) in self.run.findings]
         items[:] = sorted(wanted, key=lambda item: (_looks_back(item), _is_guess(item)))
+
+    def _is_wanted(self, item: pytest.Item) -> bool:
+        return self.run.areas is None or _id(item).partition("-")[0] in self.run.areas
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:

@@ -11,9 +11,9 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from prospec.schema import request_schema
 
 from .implementation import Target
 from .mock import FAULTS, VARIANTS, Fault, MockConfig, Variant, serve
-from .mock.changes import VIOLATION_HEADER, Answer, Change
+from .mock.changes import VIOLATION_HEADER, Answer, Change, seams
 from .mock.judge import KEYWORDS, REASONS
 from .mock.refusals import envelope
 from .outcome import Outcome
@@ -38,13 +38,17 @@ RANDOM = frozenset({"PARAM-14", "PARAM-15", "ERR-06"})
 """Requirements that the random requests prove. For any other fault none are sent: they would be half of the time."""
 LARGE = frozenset(f"UPLOAD-{number}" for number in range(13, 19))
 """Requirements that files as large as allowed prove. For any other fault none are sent, likewise."""
-SIZING = ("max_bytes", "takes")
+SIZING = frozenset({"max_bytes", "takes"})
 """The seams at which it is decided whether such a file is taken."""
 ROWS = "PARAM"
 """The area that probes every row of the catalog, half of the requests. A fault that leaves `JUDGING` alone cannot touch
 it, and is spared it, unless it gives answers another status."""
-JUDGING = ("request", "schema", "strict", "refusal")
+JUDGING = frozenset({"request", "schema", "strict", "refusal"})
 """The seams at which a fault changes how a request is read and judged. Of an answer, its rows read the status alone."""
+TOLD = "HOOK"
+"""The area of what receivers are told. A fault of `TELLING` alone gives no answer another byte, so no other area can
+see it."""
+TELLING = frozenset({"message", "ends_delivery"})
 BAD: frozenset[Outcome] = frozenset({"failed", "warned", "error"})
 _ALLOCATIONS = 50_000
 """Objects made between two looks for garbage: a worker is short-lived, and looking took a tenth of its time."""
@@ -80,8 +84,11 @@ def chosen(spec: Spec, areas: Collection[str] | None = None) -> list[str]:
     return [id for id, fault in FAULTS.items() if spec.requirement(fault.requirement).area in areas]
 
 
-def prove(spec: Spec, id: str, examples: int | None = None) -> Proof:
-    """Run the suite under a fault or a variant. `examples` is what it takes by itself for None."""
+def prove(spec: Spec, id: str, examples: int | None = None, *, thorough: bool = False) -> Proof:
+    """Run the suite under a fault or a variant; the whole of it if `thorough`, else what the fault can show in.
+
+    `examples` is what it takes by itself for None.
+    """
     fault, started = FAULTS.get(id), time.monotonic()
     # As `prospec conformance run` embeds it.
     config = MockConfig(
@@ -89,7 +96,7 @@ def prove(spec: Spec, id: str, examples: int | None = None) -> Proof:
         faults=frozenset({id} & FAULTS.keys()),
         variants=frozenset({id} & VARIANTS.keys()),
     )
-    options = _options(spec, fault or VARIANTS[id])
+    options = Options(seed=SEED, examples=EXAMPLES) if thorough else _options(spec, fault or VARIANTS[id])
     if examples is not None:
         options = replace(options, examples=examples)
     try:
@@ -108,15 +115,20 @@ def prove(spec: Spec, id: str, examples: int | None = None) -> Proof:
 
 
 def _options(spec: Spec, entry: Fault | Variant) -> Options:
-    """What a run takes under that fault or variant."""
-    sends_large = _changes(entry.change, SIZING)
+    """What a run takes under that fault or variant: everything in which it can show."""
+    touched = seams(entry.change)
+    sends_large = bool(touched & SIZING)
     if isinstance(entry, Variant):
         return Options(seed=SEED, examples=EXAMPLES_OF_A_VARIANT, sends_large=sends_large)
     related = {entry.requirement, *entry.also}
     areas = {spec.requirement(id).area for id in related}
-    every = frozenset(each.area for each in spec.requirements)
+    shows_in: frozenset[str] | None = None
+    if touched <= TELLING:
+        shows_in = frozenset(areas) | {TOLD}
+    elif not (ROWS in areas or touched & JUDGING or _restates(entry.change)):
+        shows_in = frozenset(each.area for each in spec.requirements) - {ROWS}
     return Options(
-        areas=every if ROWS in areas or _changes(entry.change, JUDGING) or _restates(entry.change) else every - {ROWS},
+        areas=shows_in,
         models=_edited(spec, entry.change) if areas == {ROWS} else None,
         examples=EXAMPLES if RANDOM & related else 0,
         seed=SEED,
@@ -129,7 +141,7 @@ def _edited(spec: Spec, change: Change) -> frozenset[str] | None:
 
     The requests of any other model are then judged by the very schema that they are judged by without a fault.
     """
-    if _changes(change, [each.name for each in fields(Change) if each.name != "schema"]):
+    if seams(change) != {"schema"}:
         return None
     edited = set()
     for model, mode in documented_modes(spec):
@@ -164,13 +176,6 @@ def _restates(change: Change) -> bool:
     )
 
 
-def _changes(change: Change, seams: Iterable[str]) -> bool:
-    return any(getattr(change, name) != getattr(_UNCHANGED, name) for name in seams)
-
-
-_UNCHANGED = Change()
-
-
 def _wrong(spec: Spec, fault: Fault | None, found: Mapping[str, Outcome]) -> Iterator[str]:
     """How that differs from what has to be found."""
     if fault is None:
@@ -189,14 +194,19 @@ def outcome_meant(spec: Spec, fault: Fault) -> Outcome:
 
 
 def prove_all(
-    ids: Sequence[str], *, jobs: int, examples: int | None = None, on_proof: Callable[[Proof], None]
+    ids: Sequence[str],
+    *,
+    jobs: int,
+    examples: int | None = None,
+    thorough: bool = False,
+    on_proof: Callable[[Proof], None],
 ) -> dict[str, Proof]:
     """Prove each, in so many processes; by id, in the order of the ids. Raises KeyboardInterrupt at once."""
     context = multiprocessing.get_context("spawn")
     proofs: dict[str, Proof] = {}
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
         try:
-            for done in as_completed([pool.submit(_prove_one, id, examples) for id in ids]):
+            for done in as_completed([pool.submit(_prove_one, id, examples, thorough) for id in ids]):
                 proof = done.result()
                 proofs[proof.id] = proof
                 on_proof(proof)
@@ -224,8 +234,8 @@ def _start_worker() -> None:
     gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
-def _prove_one(id: str, examples: int | None) -> Proof:
-    return prove(_specs[0], id, examples)
+def _prove_one(id: str, examples: int | None, thorough: bool) -> Proof:
+    return prove(_specs[0], id, examples, thorough=thorough)
 
 
 # What is shown

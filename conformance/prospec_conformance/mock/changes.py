@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -173,6 +173,16 @@ class Change:
     """Given what a receiver answered to which attempt, None for nothing: whether no further one follows."""
 
 
+_UNCHANGED = Change()
+
+
+def seams(change: Change) -> frozenset[str]:
+    """The names of those at which a change does anything."""
+    return frozenset(
+        each.name for each in fields(Change) if getattr(change, each.name) != getattr(_UNCHANGED, each.name)
+    )
+
+
 def combined(changes: Iterable[Change]) -> Change:
     """One change that makes all of them, one after the other."""
     return reduce(_both, changes, Change())
@@ -183,7 +193,7 @@ def _both(first: Change, then: Change) -> Change:
         first.schema(model, mode, fresh)
         then.schema(model, mode, fresh)
 
-    return Change(
+    both = Change(
         admits=lambda caller, admitted: then.admits(caller, first.admits(caller, admitted)),
         checks_key_last=lambda endpoint: first.checks_key_last(endpoint) or then.checks_key_last(endpoint),
         issues=lambda key: then.issues(first.issues(key)),
@@ -219,6 +229,10 @@ def _both(first: Change, then: Change) -> Change:
             attempt, status, first.ends_delivery(attempt, status, it)
         ),
     )
+    # Where one alone does something, it is that one's: so `seams` of both are those of either.
+    alone = {name: getattr(first, name) for name in seams(first) - seams(then)}
+    alone |= {each.name: getattr(then, each.name) for each in fields(Change) if each.name not in seams(first)}
+    return replace(both, **alone)
 
 
 def in_request(edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Change:
