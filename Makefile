@@ -37,7 +37,7 @@ nightly: $(READY) ## The long forms: 10,000 broken specs, 100,000 bodies, 100,00
 	@PROSPEC_VERDICT=1000000 PROSPEC_LIMIT_S=0.05 $(BIN)/python -m pytest tests/test_verdict.py
 	@$(BIN)/prospec conformance self-test --thorough
 
-MEASURES ?= validate imports codegen files mock requests suite
+MEASURES ?= validate typescript imports codegen files mock requests suite
 bench: $(READY) ## Every measure beside its peers, into docs/performance.md: make bench MEASURES="validate codegen"
 	@for measure in $(MEASURES); do $(BIN)/python tests/bench/$$measure.py --json reports/bench.json; done
 	@$(BIN)/python tests/bench/page.py reports/bench.json docs/performance.md

@@ -5,10 +5,12 @@ No figure is judged here, and no peer is installed. The machine's own figures ar
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prospec.targets import OPTIONAL, TARGETS
@@ -77,6 +79,45 @@ def test_the_page_has_every_measure_and_the_goals(figures: Path, tmp_path: Path)
     ):
         assert part in text
     assert "prospo.is_valid_json, standard library alone" in text
+
+
+def _file(cpu_s: float, *wall_s: float) -> dict[str, Any]:
+    return {"rounds_s": [cpu_s] * len(wall_s), "beside": [{"wall_s": each} for each in wall_s]}
+
+
+PARSING, ONE, TWO = "orjson.loads of each line, no more", "prospec validate --jobs 1", "prospec validate --jobs 2"
+GOALS = {
+    "files": (
+        {"found": {PARSING: _file(2, 2, 2), ONE: _file(5.5, 6, 6), TWO: _file(6, 3, 4)}},
+        [
+            f"| `{ONE}` of a file, in times of orjson's parsing of its lines | 2.75 | at most 2.5 "
+            "| no, 1.10 times the limit |",
+            f"| `{TWO}`, times as fast as one, by the clock | 1.75 | at least 1.7 | yes |",
+        ],
+    ),
+    "files, of which some were not run": ({"found": {ONE: _file(5.5, 6)}}, []),
+    "mock": (
+        {"mock_over": {"per_s": {"prospec mock": 1, "Prism 5.16.0": 3, "no judge at all": 0.5}}},
+        [
+            "| validated posts a second of the mock, in times of Prism 5.16.0 | 3.00 | at least 4 "
+            "| no, 0.75 times the limit |"
+        ],
+    ),
+    "mock, without Prism": ({"mock_over": {"per_s": {"prospec mock": 1, "no judge at all": 0.5}}}, []),
+    "suite": (
+        {id: {"suite": {"seconds": seconds}} for id, seconds in (("A", 90), ("B", 30), ("C", 60))},
+        ["| the whole suite on the embedded mock, which has a fault, s by the clock | 60.00 | at most 60 | yes |"],
+    ),
+}
+"""What is measured -> the figures that it keeps, and what the page says of its goals."""
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_a_goal_is_told_by_the_figures_that_there_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    page = importlib.import_module("page")
+    figures, lines = GOALS[name]
+    assert [goal.line for goal in page.GOALS[name.partition(",")[0]](figures)] == lines
 
 
 def test_the_committed_page_is_of_this_form() -> None:

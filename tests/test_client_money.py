@@ -431,6 +431,7 @@ def test_a_request_that_is_cut_off_while_nothing_is_under_way_is_free(caplog: py
 
 INTERRUPTED = """
 import os, signal, sys, threading, time, httpx2, prospo
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what a shell starts in the background does not have
 client = prospo.Client("prsp-local", sys.argv[1], poll_s=0.02)
 slow = {"model": "kling-o3", "params": {"prompt": "mock:slow=50"}}
 def interrupt():

@@ -17,7 +17,8 @@ const KEPT_LEVELS = 4;
 const MAX_LEVELS = 980;
 /** Digits in a row from which on a number may be beyond the range of a double without an exponent of three digits. */
 const LONG = 200;
-const hasLongExponent = /* @__PURE__ */ new RegExp("[0-9][eE][+]?[0-9]{3}");
+/** With what may follow a number: addresses hold such digits as well, and other characters behind them. */
+const hasLongExponent = /* @__PURE__ */ new RegExp("[0-9][eE][+]?[0-9]{3,}(?:[\\s,}\\]]|$)");
 /** The escape of a surrogate without that of its other half, in a text without escaped backslashes. */
 const hasHalfEscape = /* @__PURE__ */ new RegExp(
   String.raw`\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])`,
