@@ -23,7 +23,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from prospec.example import request, smallest_params
 from prospec.ir import Mode, Model
 from prospec.schema import request_schema
-from prospec_conformance.mock.changes import Change, Refusal
+from prospec_conformance.mock.changes import Change, Refusal, seams
 from prospec_conformance.mock.faults import FAULTS
 from prospec_conformance.mock.judge import Judge, parse
 from prospec_conformance.mock.variants import VARIANTS
@@ -32,7 +32,10 @@ from prospec_conformance.plants import ABSENT, plants
 DRAWN = 6_000
 DRAWN_A_CHANGE = 150
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases" / "hostile.json").read_text("utf-8"))
-CHANGES = {id: entry.change for id, entry in [*FAULTS.items(), *VARIANTS.items()]}
+CHANGES = {
+    id: entry.change for id, entry in [*FAULTS.items(), *VARIANTS.items()] if seams(entry.change) & {"schema", "strict"}
+}
+"""Those by which a request is judged by something else."""
 BY_ID = [pytest.param(model, mode, id=f"{model.id}/{mode.id}") for model, mode in PAIRS]
 
 NUMBERS: tuple[float | bool | str, ...] = (
