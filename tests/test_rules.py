@@ -21,11 +21,13 @@ from typing import Any
 
 import prospo
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prospo import Problem, is_valid, is_valid_json, validate, validate_json
+from prospo import Problem, is_valid, is_valid_json, rules, validate, validate_json
 from prospo.catalog import ENVELOPE, MODELS
 from prospo.model import Mode, Param
+from prospo.suggestion import LONGEST, remembered
+from prospo.tables import TABLES
 
 Verdict = list[tuple[str, str, str]]
 URL = "https://cdn.example.com/a.png"
@@ -703,11 +705,11 @@ def test_the_requests_of_these_properties_are_neither_all_valid_nor_all_invalid(
 @given(anything, st.booleans())
 @settings(max_examples=200)
 def test_bytes_are_judged_as_the_value_they_spell(judged: Any, ascii_only: bool) -> None:
-    text = json.dumps(judged, ensure_ascii=ascii_only)
     try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        data = json.dumps(judged).encode()
+        json.dumps(judged, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a character, which no bytes may spell: BYTES has what becomes of it
+        assume(False)
+    data = json.dumps(judged, ensure_ascii=ascii_only).encode()
     parsed = json.loads(data)
     assert is_valid_json(data) == is_valid(parsed)
     assert validate_json(data) == validate(parsed)
@@ -767,6 +769,92 @@ def test_what_every_row_takes_makes_no_problem(drawn: Any) -> None:
     if isinstance(params.get("image_size"), dict):
         params["image_size"]["width"] = 1024
     assert validate(judged) == []
+
+
+# What is told at once, and what is remembered
+
+ROWS = [row for tables in TABLES.values() for table in tables.values() for row in table.rows]
+
+
+def nearly(param: Param) -> st.SearchStrategy[Any]:
+    """Values at the edges of what the row takes, and just beyond."""
+    edges = [edge for edge in (param.min, param.max) if edge is not None]
+    near = [edge + step for edge in edges for step in (-1, -0.5, 0, 0.5, 1)]
+    counts = [count + step for count in (param.min_items, param.max_items) if count is not None for step in (-1, 0, 1)]
+    lists = [[URL] * count for count in counts] + [[URL, bad] for bad in ("x", None, 5)]
+    sizes = [{"width": width, "height": 1024} for width in (*near, 1000, 320, 336, "1024")]
+    texts = [each for value in param.enum or () for each in (value, value.upper(), f"{value} ", Name(value))]
+    return st.sampled_from([*near, *lists, *sizes, *texts, True, 1, None, NAN, INFINITY, 10**400, "", "x", "5", URL])
+
+
+@given(st.data())
+@settings(max_examples=1000)
+def test_what_passes_for_usual_is_right(choice: st.DataObject) -> None:
+    """Else `validate` would pass over a mistake."""
+    row = choice.draw(st.sampled_from(ROWS))
+    value = choice.draw(nearly(row.param) | right(row.param) | values)
+    if row.is_usual(value):
+        assert list(rules._any_value(row, value)) == []
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_what_most_requests_have_is_usual(choice: st.DataObject) -> None:
+    """Else the tests would only be a longer way to the same verdict."""
+    row = choice.draw(st.sampled_from(ROWS))
+    value = choice.draw(right(row.param))
+    assert row.is_usual({**value, "width": 1024} if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
+def test_what_was_told_of_one_mistake_is_told_of_no_other(step: int) -> None:
+    """Of what is equal to another, or has the same name, something else may be wrong."""
+    told = [
+        (seedance(duration=1), "duration is 1, below the range 4 to 15 s", "did you mean 4?"),
+        (seedance(duration=True), "duration takes a number, got true", None),
+        (seedance(duration=0.0), "duration is 0, below the range 4 to 15 s", "did you mean 4?"),
+        (seedance(duration=-0.0), "duration is -0, below the range 4 to 15 s", "did you mean 4?"),
+        (seedance(seed=-1), "seed is -1, below the range 0 to 2147483647", "leave it out"),
+        (seedance(resolution="4"), "resolution is '4', none of 480p, 720p", "did you mean 480p?"),
+        (seedance(promt="x"), "seedance-2-fast in mode text has no param 'promt'", None),
+        (
+            without(seedance(promt="x"), "prompt"),
+            "seedance-2-fast in mode text has no param 'promt'",
+            "did you mean prompt?",
+        ),
+        (seedance(input=5), "seedance-2-fast in mode text has no param 'input'", None),
+        (
+            seedance(input={}),
+            "seedance-2-fast in mode text has no param 'input'",
+            "its members stand in params itself",
+        ),
+    ]
+    for judged, message, hint in told[::step] * 2:
+        assert [(problem.message, problem.hint) for problem in validate(judged)] == [(message, hint)]
+
+
+def test_a_long_value_is_not_remembered() -> None:
+    """It may be a mebibyte, and a thousand of them are."""
+    known = rules._known_value
+    for size, more in ((LONGEST, 1), (LONGEST + 1, 0), (MIB, 0)):
+        known.cache_clear()
+        assert validate(seedance(resolution="7" * size))
+        assert known.cache_info().currsize == more
+
+
+def test_a_function_that_remembers_does_so_by_text_and_type() -> None:
+    asked: list[tuple[str, type, int]] = []
+
+    @remembered
+    def longer(text: str, by: int) -> int:
+        asked.append((text, type(text), by))
+        return len(text) + by
+
+    long = "x" * (LONGEST + 1)
+    for _ in range(2):
+        assert [longer(text, 1) for text in ("a", long, Name("a"))] == [2, LONGEST + 2, 2]
+        assert longer("a", 2) == 3
+    assert asked == [("a", str, 1), (long, str, 1), ("a", Name, 1), ("a", str, 2), (long, str, 1)]
 
 
 # Secrets

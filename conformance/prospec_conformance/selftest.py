@@ -33,7 +33,7 @@ SEED = 1
 EXAMPLES = 10
 """Random requests a mode, where they are needed."""
 EXAMPLES_OF_A_VARIANT = 3
-"""The same under a variant, which every request of a mode meets alike."""
+"""The same under a variant that judges otherwise, which every request of a mode meets alike."""
 RANDOM = frozenset({"PARAM-14", "PARAM-15", "ERR-06"})
 """Requirements that the random requests prove. For any other fault none are sent: they would be half of the time."""
 LARGE = frozenset(f"UPLOAD-{number}" for number in range(13, 19))
@@ -41,12 +41,12 @@ LARGE = frozenset(f"UPLOAD-{number}" for number in range(13, 19))
 SIZING = frozenset({"max_bytes", "takes"})
 """The seams at which it is decided whether such a file is taken."""
 ROWS = "PARAM"
-"""The area that probes every row of the catalog, half of the requests. A fault that leaves `JUDGING` alone cannot touch
-it, and is spared it, unless it gives answers another status."""
+"""The area that probes every row of the catalog, half of the requests. What leaves `JUDGING` alone cannot touch it, and
+is spared it, unless it gives answers another status."""
 JUDGING = frozenset({"request", "schema", "strict", "refusal"})
 """The seams at which a fault changes how a request is read and judged. Of an answer, its rows read the status alone."""
 TOLD = "HOOK"
-"""The area of what receivers are told. A fault of `TELLING` alone gives no answer another byte, so no other area can
+"""The area of what receivers are told. What changes `TELLING` alone gives no answer another byte, so no other area can
 see it."""
 TELLING = frozenset({"message", "ends_delivery"})
 BAD: frozenset[Outcome] = frozenset({"failed", "warned", "error"})
@@ -117,22 +117,20 @@ def prove(spec: Spec, id: str, examples: int | None = None, *, thorough: bool = 
 def _options(spec: Spec, entry: Fault | Variant) -> Options:
     """What a run takes under that fault or variant: everything in which it can show."""
     touched = seams(entry.change)
-    sends_large = bool(touched & SIZING)
-    if isinstance(entry, Variant):
-        return Options(seed=SEED, examples=EXAMPLES_OF_A_VARIANT, sends_large=sends_large)
-    related = {entry.requirement, *entry.also}
-    areas = {spec.requirement(id).area for id in related}
-    shows_in: frozenset[str] | None = None
-    if touched <= TELLING:
-        shows_in = frozenset(areas) | {TOLD}
-    elif not (ROWS in areas or touched & JUDGING or _restates(entry.change)):
-        shows_in = frozenset(each.area for each in spec.requirements) - {ROWS}
+    related = {entry.requirement, *entry.also} if isinstance(entry, Fault) else set()
+    broken = frozenset(spec.requirement(id).area for id in related)
+    every = frozenset(each.area for each in spec.requirements)
+    probes_rows = ROWS in broken or bool(touched & JUDGING) or _restates(entry.change)
+    if isinstance(entry, Fault):
+        examples = EXAMPLES if RANDOM & related else 0
+    else:
+        examples = EXAMPLES_OF_A_VARIANT if probes_rows else 0
     return Options(
-        areas=shows_in,
-        models=_edited(spec, entry.change) if areas == {ROWS} else None,
-        examples=EXAMPLES if RANDOM & related else 0,
+        areas=broken | {TOLD} if touched <= TELLING else every if probes_rows else every - {ROWS},
+        models=_edited(spec, entry.change) if broken == {ROWS} else None,
+        examples=examples,
         seed=SEED,
-        sends_large=sends_large or bool(LARGE & related),
+        sends_large=bool(touched & SIZING or LARGE & related),
     )
 
 

@@ -221,7 +221,9 @@ def peers(spec: Spec) -> list[Peer]:
     rust = chosen({key: jsonschema_rs.Draft202012Validator(schema).is_valid for key, schema in schemas.items()})
     python = chosen({key: jsonschema.Draft202012Validator(schema).is_valid for key, schema in schemas.items()})
     refusal = fastjsonschema.JsonSchemaValueException
-    fast = chosen({key: taken(fastjsonschema.compile(schema), refusal) for key, schema in schemas.items()})
+    # It would write the defaults into the requests, and everybody after it judge larger ones.
+    compiled = {key: fastjsonschema.compile(schema, use_default=False) for key, schema in schemas.items()}
+    fast = chosen({key: taken(judge, refusal) for key, judge in compiled.items()})
     models, structs = _module(_pydantic(spec)), _module(_msgspec(spec))
     types = {(model.id, mode.id): f"{type_name(model.id, mode.id)}Request" for model, mode in pairs(spec)}
     adapters = {key: getattr(models, name) for key, name in types.items()}
