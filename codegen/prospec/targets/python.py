@@ -23,8 +23,12 @@ class Row:
     """A documented row as its check is printed."""
 
     key: Code
+    found: Code
+    """The value: an expression over `params`."""
+    has_name: bool
+    """Whether it is called `value`; what is looked at once needs no name."""
     refused: Code
-    """An expression over `value`, true for a value that breaks the row, or a list that does by itself."""
+    """An expression, true for a value that breaks the row, or a list that does by itself."""
     item_refused: Code | None
     """The same over each `item` of a list."""
 
@@ -37,15 +41,21 @@ class Check:
     function: Code
     mandatory: tuple[Row, ...]
     optional: tuple[Row, ...]
-    inferred: tuple[Code, ...]
-    """The names of the rows that refuse nothing."""
+    names: Code
+    """The names of all rows, as the items of a set."""
     closed: bool
     """Whether the mode refuses a param that no row lists."""
+    is_documented: bool
+    """Whether every row may refuse a value, so that a param that was not looked at is one that no row lists."""
 
     @property
-    def beyond(self) -> Code:
-        """How many params there are beyond the mandatory ones."""
-        return Code(f"len(params) - {len(self.mandatory):d}" if self.mandatory else "len(params)")
+    def needed(self) -> Code:
+        """How many params are mandatory."""
+        return literal(len(self.mandatory))
+
+    @property
+    def has_value(self) -> bool:
+        return any(row.has_name for row in (*self.mandatory, *self.optional))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +204,9 @@ def _check(model: Model, mode: Mode) -> Check:
         function=identifier(model.id, mode.id),
         mandatory=tuple(_row(param) for param in binding if param.mandatory),
         optional=tuple(_row(param) for param in binding if not param.mandatory),
-        inferred=tuple(literal(param.name) for param in mode.params if param not in binding),
+        names=Code(", ".join(literal(param.name) for param in mode.params)),
         closed=mode.evidence is Evidence.DOCUMENTED,
+        is_documented=len(binding) == len(mode.params),
     )
 
 
@@ -236,9 +247,14 @@ def _words(type: Type) -> str:
 
 
 def _row(param: Param) -> Row:
+    key = literal(param.name)
+    has_name = not isinstance(param.type, Text | Choice)
+    found = f"params.get({key})" if param.mandatory else f"params[{key}]"
     return Row(
-        key=literal(param.name),
-        refused=_refused(param),
+        key=key,
+        found=Code(found),
+        has_name=has_name,
+        refused=_refused(param, "value" if has_name else found),
         item_refused=_no_media("item") if isinstance(param.type, ListOf) else None,
     )
 
@@ -247,18 +263,18 @@ def _no_media(name: str) -> Code:
     return Code(f"plain_media({name}) is None and any_media({name}) is None")
 
 
-def _refused(param: Param) -> Code:
-    """Whether `value` breaks the row. It may raise TypeError for one of another type."""
+def _refused(param: Param, value: str) -> Code:
+    """Whether a value breaks the row. It may raise TypeError for one of another type."""
     match param.type:
         case Text():
-            return Code("not isinstance(value, str)")
+            return Code(f"not isinstance({value}, str)")
         case Flag():
             return Code("value is not True and value is not False")
         case Choice(of):
-            return Code(f"value not in {{{', '.join(map(literal, of))}}}")
+            return Code(f"{value} not in {{{', '.join(map(literal, of))}}}")
         case Number(low, high, _):
             usual = "type(value) is not int and type(value) is not float and not is_number(value)"
-            least = "-LARGEST" if low is None else literal(low)
+            least = "LEAST" if low is None else literal(low)
             most = "LARGEST" if high is None else literal(high)
             return Code(f"{usual} or not {least} <= value <= {most}")
         case Media():

@@ -3,6 +3,7 @@
 
 The usual types are tried by themselves, since that is the fastest; others that are as good (an own mapping, a numpy
 number) go through `values`. A value that cannot be hashed, or matched, raises TypeError: it is refused as well.
+A param that no row lists is found by counting those that were looked at, or, where not all are, by the set of names.
 """
 
 from __future__ import annotations
@@ -10,62 +11,43 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .values import LARGEST, any_media, is_array, is_number, is_size, plain_media
+from .values import LARGEST, LEAST, any_media, is_array, is_number, is_size, plain_media
+
+Check = Callable[[Mapping[str, Any]], bool]
 
 
 def gpt_image_2__generate(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'quality' in params:
-        beyond -= 1
-        value = params['quality']
-        if value not in {'auto', 'low', 'medium', 'high'}:
+        seen += 1
+        if params['quality'] not in {'auto', 'low', 'medium', 'high'}:
             return False
     if 'image_size' in params:
-        beyond -= 1
+        seen += 1
         value = params['image_size']
         if value not in {'square_hd', 'square', 'landscape_4_3', 'landscape_16_9', 'portrait_4_3', 'portrait_16_9'} if isinstance(value, str) else not is_size(value, 16, 3840, 16, 3):
             return False
     if 'output_format' in params:
-        beyond -= 1
-        value = params['output_format']
-        if value not in {'png', 'jpeg', 'webp'}:
+        seen += 1
+        if params['output_format'] not in {'png', 'jpeg', 'webp'}:
             return False
     if 'num_images' in params:
-        beyond -= 1
+        seen += 1
         value = params['num_images']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 1 <= value <= 8:
             return False
     if 'seed' in params:
-        beyond -= 1
+        seen += 1
         value = params['seed']
-        if type(value) is not int and type(value) is not float and not is_number(value) or not -LARGEST <= value <= LARGEST:
+        if type(value) is not int and type(value) is not float and not is_number(value) or not LEAST <= value <= LARGEST:
             return False
-    return not beyond
+    return len(params) == seen
 
 
-def gpt_image_2__edit(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'image_urls' in params:
-        beyond -= 1
-    if 'mask_url' in params:
-        beyond -= 1
-    if 'quality' in params:
-        beyond -= 1
-    if 'image_size' in params:
-        beyond -= 1
-    if 'output_format' in params:
-        beyond -= 1
-    if 'num_images' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+gpt_image_2__edit = frozenset({'prompt', 'image_urls', 'mask_url', 'quality', 'image_size', 'output_format', 'num_images', 'seed'}).issuperset
 
 
 def kling_3_motion_control__motion(params: Mapping[str, Any]) -> bool:
@@ -80,78 +62,52 @@ def kling_3_motion_control__motion(params: Mapping[str, Any]) -> bool:
     if plain_media(value) is None and any_media(value) is None:
         return False
     if 'prompt' in params:
-        value = params['prompt']
-        if not isinstance(value, str):
+        if not isinstance(params['prompt'], str):
             return False
     if 'quality' in params:
-        value = params['quality']
-        if value not in {'pro', 'standard'}:
+        if params['quality'] not in {'pro', 'standard'}:
             return False
     if 'character_orientation' in params:
-        value = params['character_orientation']
-        if value not in {'image', 'video'}:
+        if params['character_orientation'] not in {'image', 'video'}:
             return False
     return True
 
 
 def kling_o3__text(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'quality' in params:
-        beyond -= 1
-        value = params['quality']
-        if value not in {'standard', 'pro'}:
+        seen += 1
+        if params['quality'] not in {'standard', 'pro'}:
             return False
     if 'generate_audio' in params:
-        beyond -= 1
+        seen += 1
         value = params['generate_audio']
         if value is not True and value is not False:
             return False
     if 'duration' in params:
-        beyond -= 1
+        seen += 1
         value = params['duration']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 3 <= value <= 15:
             return False
     if 'aspect_ratio' in params:
-        beyond -= 1
-        value = params['aspect_ratio']
-        if value not in {'16:9', '9:16', '1:1'}:
+        seen += 1
+        if params['aspect_ratio'] not in {'16:9', '9:16', '1:1'}:
             return False
     if 'shot_type' in params:
-        beyond -= 1
-        value = params['shot_type']
-        if value not in {'customize', 'intelligent'}:
+        seen += 1
+        if params['shot_type'] not in {'customize', 'intelligent'}:
             return False
     if 'multi_prompt' in params:
-        beyond -= 1
-        value = params['multi_prompt']
-        if not isinstance(value, str):
+        seen += 1
+        if not isinstance(params['multi_prompt'], str):
             return False
-    return not beyond
+    return len(params) == seen
 
 
-def kling_o3__image(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'image_url' in params:
-        beyond -= 1
-    if 'end_image_url' in params:
-        beyond -= 1
-    if 'quality' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'shot_type' in params:
-        beyond -= 1
-    if 'multi_prompt' in params:
-        beyond -= 1
-    return not beyond
+kling_o3__image = frozenset({'prompt', 'image_url', 'end_image_url', 'quality', 'generate_audio', 'duration', 'shot_type', 'multi_prompt'}).issuperset
 
 
 def kling_v3__text(params: Mapping[str, Any]) -> bool:
@@ -164,135 +120,96 @@ def kling_v3__image(params: Mapping[str, Any]) -> bool:
 
 def nano_banana_2__generate(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'aspect_ratio' in params:
-        beyond -= 1
-        value = params['aspect_ratio']
-        if value not in {'auto', '1:1', '21:9', '16:9', '3:2', '4:3', '5:4', '4:5', '3:4', '2:3', '9:16'}:
+        seen += 1
+        if params['aspect_ratio'] not in {'auto', '1:1', '21:9', '16:9', '3:2', '4:3', '5:4', '4:5', '3:4', '2:3', '9:16'}:
             return False
     if 'resolution' in params:
-        beyond -= 1
-        value = params['resolution']
-        if value not in {'1K', '2K', '4K'}:
+        seen += 1
+        if params['resolution'] not in {'1K', '2K', '4K'}:
             return False
     if 'num_images' in params:
-        beyond -= 1
+        seen += 1
         value = params['num_images']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 1 <= value <= 4:
             return False
     if 'output_format' in params:
-        beyond -= 1
-        value = params['output_format']
-        if value not in {'png', 'jpeg', 'webp'}:
+        seen += 1
+        if params['output_format'] not in {'png', 'jpeg', 'webp'}:
             return False
     if 'safety_tolerance' in params:
-        beyond -= 1
-        value = params['safety_tolerance']
-        if value not in {'1', '2', '3', '4', '5', '6'}:
+        seen += 1
+        if params['safety_tolerance'] not in {'1', '2', '3', '4', '5', '6'}:
             return False
     if 'enable_web_search' in params:
-        beyond -= 1
-        value = params['enable_web_search']
-        if value not in {'false', 'true'}:
+        seen += 1
+        if params['enable_web_search'] not in {'false', 'true'}:
             return False
     if 'seed' in params:
-        beyond -= 1
+        seen += 1
         value = params['seed']
-        if type(value) is not int and type(value) is not float and not is_number(value) or not -LARGEST <= value <= LARGEST:
+        if type(value) is not int and type(value) is not float and not is_number(value) or not LEAST <= value <= LARGEST:
             return False
-    return not beyond
+    return len(params) == seen
+
+
+_nano_banana_2__edit = frozenset({'prompt', 'image_urls', 'aspect_ratio', 'resolution', 'num_images', 'output_format', 'safety_tolerance', 'enable_web_search', 'seed'})
 
 
 def nano_banana_2__edit(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
     value = params.get('image_urls')
     if type(value) is not list and not is_array(value) or len(value) > 14:
         return False
     for item in value:
         if plain_media(item) is None and any_media(item) is None:
             return False
-    if 'prompt' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'num_images' in params:
-        beyond -= 1
-    if 'output_format' in params:
-        beyond -= 1
-    if 'safety_tolerance' in params:
-        beyond -= 1
-    if 'enable_web_search' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+    return _nano_banana_2__edit.issuperset(params)
 
 
 def seedance_2_fast__text(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'resolution' in params:
-        beyond -= 1
-        value = params['resolution']
-        if value not in {'480p', '720p'}:
+        seen += 1
+        if params['resolution'] not in {'480p', '720p'}:
             return False
     if 'duration' in params:
-        beyond -= 1
+        seen += 1
         value = params['duration']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 4 <= value <= 15:
             return False
     if 'aspect_ratio' in params:
-        beyond -= 1
-        value = params['aspect_ratio']
-        if value not in {'16:9', '9:16', '1:1', '4:3', '3:4', '21:9'}:
+        seen += 1
+        if params['aspect_ratio'] not in {'16:9', '9:16', '1:1', '4:3', '3:4', '21:9'}:
             return False
     if 'generate_audio' in params:
-        beyond -= 1
+        seen += 1
         value = params['generate_audio']
         if value is not True and value is not False:
             return False
     if 'seed' in params:
-        beyond -= 1
+        seen += 1
         value = params['seed']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 0 <= value <= 2147483647:
             return False
-    return not beyond
+    return len(params) == seen
 
 
-def seedance_2_fast__image(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'image_url' in params:
-        beyond -= 1
-    if 'end_image_url' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+seedance_2_fast__image = frozenset({'prompt', 'image_url', 'end_image_url', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed'}).issuperset
+
+
+_seedance_2_fast__reference = frozenset({'prompt', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed', 'image_urls', 'video_urls', 'audio_urls'})
 
 
 def seedance_2_fast__reference(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
+    value: Any
     if 'image_urls' in params:
-        beyond -= 1
         value = params['image_urls']
         if type(value) is not list and not is_array(value) or len(value) > 9:
             return False
@@ -300,7 +217,6 @@ def seedance_2_fast__reference(params: Mapping[str, Any]) -> bool:
             if plain_media(item) is None and any_media(item) is None:
                 return False
     if 'video_urls' in params:
-        beyond -= 1
         value = params['video_urls']
         if type(value) is not list and not is_array(value) or len(value) > 3:
             return False
@@ -308,26 +224,13 @@ def seedance_2_fast__reference(params: Mapping[str, Any]) -> bool:
             if plain_media(item) is None and any_media(item) is None:
                 return False
     if 'audio_urls' in params:
-        beyond -= 1
         value = params['audio_urls']
         if type(value) is not list and not is_array(value) or len(value) > 3:
             return False
         for item in value:
             if plain_media(item) is None and any_media(item) is None:
                 return False
-    if 'prompt' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+    return _seedance_2_fast__reference.issuperset(params)
 
 
 def seedance_2__text(params: Mapping[str, Any]) -> bool:
@@ -338,180 +241,94 @@ def seedance_2__image(params: Mapping[str, Any]) -> bool:
     return True
 
 
-def seedance_2__reference(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    if 'image_urls' in params:
-        beyond -= 1
-    if 'video_urls' in params:
-        beyond -= 1
-    if 'audio_urls' in params:
-        beyond -= 1
-    return not beyond
+seedance_2__reference = frozenset({'prompt', 'resolution', 'duration', 'aspect_ratio', 'generate_audio', 'seed', 'image_urls', 'video_urls', 'audio_urls'}).issuperset
 
 
 def seedream_5_lite__generate(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'aspect_ratio' in params:
-        beyond -= 1
-        value = params['aspect_ratio']
-        if value not in {'auto', '1:1', '4:3', '3:4', '16:9', '9:16', '3:2', '2:3', '21:9'}:
+        seen += 1
+        if params['aspect_ratio'] not in {'auto', '1:1', '4:3', '3:4', '16:9', '9:16', '3:2', '2:3', '21:9'}:
             return False
     if 'size' in params:
-        beyond -= 1
-        value = params['size']
-        if value not in {'2K', '3K'}:
+        seen += 1
+        if params['size'] not in {'2K', '3K'}:
             return False
     if 'num_images' in params:
-        beyond -= 1
+        seen += 1
         value = params['num_images']
         if type(value) is not int and type(value) is not float and not is_number(value) or not 1 <= value <= 6:
             return False
     if 'seed' in params:
-        beyond -= 1
+        seen += 1
         value = params['seed']
-        if type(value) is not int and type(value) is not float and not is_number(value) or not -LARGEST <= value <= LARGEST:
+        if type(value) is not int and type(value) is not float and not is_number(value) or not LEAST <= value <= LARGEST:
             return False
-    return not beyond
+    return len(params) == seen
+
+
+_seedream_5_lite__edit = frozenset({'prompt', 'image_urls', 'aspect_ratio', 'size', 'num_images', 'seed'})
 
 
 def seedream_5_lite__edit(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
     value = params.get('image_urls')
     if type(value) is not list and not is_array(value) or len(value) > 10:
         return False
     for item in value:
         if plain_media(item) is None and any_media(item) is None:
             return False
-    if 'prompt' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'size' in params:
-        beyond -= 1
-    if 'num_images' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+    return _seedream_5_lite__edit.issuperset(params)
 
 
 def veo_3_1_fast__text(params: Mapping[str, Any]) -> bool:
     value: Any
-    beyond = len(params) - 1
-    value = params.get('prompt')
-    if not isinstance(value, str):
+    seen = 1
+    if not isinstance(params.get('prompt'), str):
         return False
     if 'duration' in params:
-        beyond -= 1
-        value = params['duration']
-        if value not in {'4s', '6s', '8s'}:
+        seen += 1
+        if params['duration'] not in {'4s', '6s', '8s'}:
             return False
     if 'resolution' in params:
-        beyond -= 1
-        value = params['resolution']
-        if value not in {'720p', '1080p'}:
+        seen += 1
+        if params['resolution'] not in {'720p', '1080p'}:
             return False
     if 'aspect_ratio' in params:
-        beyond -= 1
-        value = params['aspect_ratio']
-        if value not in {'16:9', '9:16'}:
+        seen += 1
+        if params['aspect_ratio'] not in {'16:9', '9:16'}:
             return False
     if 'generate_audio' in params:
-        beyond -= 1
+        seen += 1
         value = params['generate_audio']
         if value is not True and value is not False:
             return False
     if 'negative_prompt' in params:
-        beyond -= 1
-        value = params['negative_prompt']
-        if not isinstance(value, str):
+        seen += 1
+        if not isinstance(params['negative_prompt'], str):
             return False
     if 'seed' in params:
-        beyond -= 1
+        seen += 1
         value = params['seed']
-        if type(value) is not int and type(value) is not float and not is_number(value) or not -LARGEST <= value <= LARGEST:
+        if type(value) is not int and type(value) is not float and not is_number(value) or not LEAST <= value <= LARGEST:
             return False
-    return not beyond
+    return len(params) == seen
 
 
-def veo_3_1_fast__image(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'image_url' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'negative_prompt' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+veo_3_1_fast__image = frozenset({'prompt', 'image_url', 'duration', 'resolution', 'aspect_ratio', 'generate_audio', 'negative_prompt', 'seed'}).issuperset
 
 
-def veo_3_1_lite__text(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'negative_prompt' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+veo_3_1_lite__text = frozenset({'prompt', 'duration', 'resolution', 'aspect_ratio', 'generate_audio', 'negative_prompt', 'seed'}).issuperset
 
 
 def veo_3_1_lite__image(params: Mapping[str, Any]) -> bool:
     return True
 
 
-def veo_3_1__text(params: Mapping[str, Any]) -> bool:
-    beyond = len(params)
-    if 'prompt' in params:
-        beyond -= 1
-    if 'duration' in params:
-        beyond -= 1
-    if 'resolution' in params:
-        beyond -= 1
-    if 'aspect_ratio' in params:
-        beyond -= 1
-    if 'generate_audio' in params:
-        beyond -= 1
-    if 'negative_prompt' in params:
-        beyond -= 1
-    if 'seed' in params:
-        beyond -= 1
-    return not beyond
+veo_3_1__text = frozenset({'prompt', 'duration', 'resolution', 'aspect_ratio', 'generate_audio', 'negative_prompt', 'seed'}).issuperset
 
 
 def veo_3_1__image(params: Mapping[str, Any]) -> bool:
@@ -521,8 +338,6 @@ def veo_3_1__image(params: Mapping[str, Any]) -> bool:
 def veo_3_1__reference(params: Mapping[str, Any]) -> bool:
     return True
 
-
-Check = Callable[[Mapping[str, Any]], bool]
 
 CHECKS: Mapping[str, Mapping[str, Check]] = {
     'gpt-image-2': {

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
+from typing import TypeVar, TypeVarTuple
 
 from .catalog import ALIASES, MODELS
 from .model import Mode, Model
 
 LONGEST = 80
 """Characters of a name that are looked at: nothing in the catalog is half as long."""
+_ALIASES: Mapping[str, Mapping[str, Sequence[str]]] = {**ALIASES, "sides": {"w": ("width",), "h": ("height",)}}
 _times = re.compile(r"(?<=[0-9])[x×](?=[0-9])")
 _other = re.compile(r"[^a-z0-9]+")
 _measure = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:([a-z]+)\s*)?")
@@ -31,6 +33,23 @@ NEAR = 0.6
 """The same for two that may be taken for one another: from 1:1 to 16:9 it is 0.575."""
 
 
+_Rest = TypeVarTuple("_Rest")
+_Found = TypeVar("_Found")
+
+
+def remembered(function: Callable[[str, *_Rest], _Found]) -> Callable[[str, *_Rest], _Found]:
+    """The same function of a text and more, which keeps what it found last: whoever makes a mistake makes it again.
+
+    For what is longer than any name it keeps nothing, so that it takes little memory.
+    """
+    known = lru_cache(1024, typed=True)(function)
+
+    def found(text: str, *rest: *_Rest) -> _Found:
+        return known(text, *rest) if len(text) <= LONGEST else function(text, *rest)
+
+    return found
+
+
 def fold(text: str) -> str:
     """Lower-case letters and digits alone: 16x9, 16:9 and 16 / 9 are one, and so are aspectRatio and aspect_ratio."""
     return _other.sub("", _times.sub("", text[:LONGEST].lower()))
@@ -41,21 +60,21 @@ _listed = cache(fold)
 _letters = cache(frozenset[str])
 
 
-def name(text: str, candidates: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> str | None:
-    """The candidate that a name means: the same letters, an alias, a slip of the hand, a part of it."""
+@remembered
+def name(text: str, candidates: tuple[str, ...], kind: str) -> str | None:
+    """The candidate that a name means: the same letters, an alias of that kind, a slip of the hand, a part of it."""
     folded = fold(text)
     if not folded:
         return None
     for candidate in candidates:
         if _listed(candidate) == folded:
             return candidate
-    for meant in aliases.get(folded, ()):
+    for meant in _ALIASES[kind].get(folded, ()):
         if meant in candidates:
             return meant
-    return _slip(folded, tuple(candidates)) or _part(folded, candidates)
+    return _slip(folded, candidates) or _part(folded, candidates)
 
 
-@lru_cache(1024)  # whoever makes a mistake makes it again and again
 def _slip(folded: str, candidates: tuple[str, ...]) -> str | None:
     """The candidate within a few slips: one for every four letters, and at least one of three."""
     found, fewest, letters = None, 0, frozenset(folded)
@@ -77,7 +96,7 @@ def _part(folded: str, candidates: Iterable[str]) -> str | None:
     found, longest = None, 3
     for candidate in candidates:
         other = _listed(candidate)
-        short, long = sorted((folded, other), key=len)
+        short, long = (folded, other) if len(folded) <= len(other) else (other, folded)
         if len(short) > longest and (long.startswith(short) or long.endswith(short)):
             found, longest = candidate, len(short)
     return found
@@ -185,6 +204,7 @@ def measure(text: str) -> tuple[float, str] | None:
     return (float(match[1]), UNITS.get(unit, unit)) if match else None
 
 
+@remembered
 def model(text: str) -> str | None:
     """The model that an id means: its id or name, the id of an upstream endpoint, an alias, a slip, a part."""
     return _model(text[:LONGEST]) or _model(_point_zero.sub("", text[:LONGEST]))

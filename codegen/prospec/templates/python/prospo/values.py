@@ -12,8 +12,10 @@ from typing import Any, TypeGuard
 
 from .catalog import MEDIA_PATTERN, TOKEN_PATTERN
 
-LARGEST = sys.float_info.max
-"""The largest double: an integer beyond it is no number that every JSON reader can tell from infinity."""
+LARGEST = int(sys.float_info.max)
+"""The largest double: an integer beyond it is no number that every JSON reader can tell from infinity. It is an integer
+itself, as most numbers are: two of a kind are compared sooner."""
+LEAST = -LARGEST
 any_media = re.compile(MEDIA_PATTERN).fullmatch
 """An absolute https URL with a host, or an upload token. Raises TypeError for what is no string."""
 plain_media = re.compile(f"https://[0-9A-Za-z.-]+/[!-~]*|{TOKEN_PATTERN}").fullmatch
@@ -24,7 +26,7 @@ if not all(map(any_media, ("https://a/", f"https://{'Aa0-.' * 99}z9/{''.join(map
 
 def is_number(value: object) -> bool:
     """A finite JSON number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and LEAST <= value <= LARGEST
 
 
 def is_integer(value: Any) -> bool:
@@ -46,7 +48,7 @@ def is_within_ratio(width: float, height: float, ratio: int) -> bool:
     return width <= height * ratio and height <= width * ratio
 
 
-def is_size(value: object, low: int, high: int, step: int, ratio: int) -> bool:
+def is_size(value: object, low: float, high: float, step: int, ratio: int) -> bool:
     """An object of width and height and nothing else."""
     if (type(value) is not dict and not isinstance(value, Mapping)) or len(value) != 2:
         return False

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import suggestion
 from .catalog import ALIASES, ENVELOPE, MODELS
 from .model import Mode, Model, Param
+from .suggestion import remembered
 from .values import is_number
 
 LONGEST = 40
@@ -22,15 +23,17 @@ FEW_MODELS = 3
 """Other models that take a param, beyond which naming them helps nobody."""
 _repeatable = re.compile(rf"(?!prsp-|pl-upload-)[A-Za-z0-9_.:+-]{{1,{LONGEST}}}").fullmatch
 """A word such as a name or a listed value: no URL, no token, no key, no sentence, nothing a terminal would act on."""
+_KINDS: Mapping[type, str] = {type(None): "null", str: "a string", dict: "an object", list: "a list"}
+"""Those that need no closer look."""
 _pixels = re.compile(r"\s*([0-9]{1,5})\s*[x×*,]\s*([0-9]{1,5})\s*").fullmatch
 _host = re.compile(r"(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,}/").match
 
 
 def kind(value: object) -> str:
     """The JSON type of a value, with the value itself where it is a number or a flag."""
+    if usual := _KINDS.get(type(value)):
+        return usual
     match value:
-        case None:
-            return "null"
         case bool():
             return "true" if value else "false"
         case int() | float():
@@ -56,9 +59,10 @@ def name(key: object) -> str:
     return repr(text) if _repeatable(text) else "of the name given"
 
 
-def pointer(*parts: object) -> str:
-    """A JSON Pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+def pointer(of: str, key: object) -> str:
+    """A JSON Pointer to a member of what `of` points at."""
+    text = str(key)
+    return f"{of}/{text.replace('~', '~0').replace('/', '~1')}"
 
 
 def bounds(param: Param) -> str:
@@ -83,9 +87,13 @@ def mode_id(value: object, model: Model) -> str | None:
     text = _only(value)
     if not model.modes[0].on_wire:
         return "leave mode out"
-    if not text:
-        return None
-    meant = suggestion.name(text, [mode.id for mode in model.modes], ALIASES["modes"])
+    return _mode_of(text, model.id) if text else None
+
+
+@remembered
+def _mode_of(text: str, model_id: str) -> str | None:
+    model = MODELS[model_id]
+    meant = suggestion.name(text, tuple(mode.id for mode in model.modes), "modes")
     if meant:
         return did_you_mean(meant)
     sibling = f"{model.id}-{suggestion.fold(text)}"
@@ -108,35 +116,40 @@ def member(key: Any, request: Mapping[Any, Any], params: Iterable[str]) -> str |
     """A hint for a member that no request has."""
     if key in params:
         return "params: inside it, not beside model"
-    free = [each for each in ENVELOPE if each not in request]
-    return did_you_mean(suggestion.name(str(key), free, ALIASES["members"]))
+    free = tuple(each for each in ENVELOPE if each not in request)
+    return did_you_mean(suggestion.name(str(key), free, "members"))
 
 
 def is_envelope(key: object) -> bool:
     """Whether a member means params: another object around them, or one more."""
-    return suggestion.name(str(key), ["params"], ALIASES["members"]) == "params"
+    return suggestion.name(str(key), ("params",), "members") == "params"
 
 
-def unknown_param(key: object, params: Mapping[Any, Any], model: Model, mode: Mode) -> tuple[str | None, str | None]:
-    """A hint for a param that the mode does not have, and the param of the mode that it means, if any."""
-    text = str(key)
-    free = [param.name for param in mode.params if param.name not in params]
-    meant = suggestion.name(text, free, ALIASES["params"])
+def unknown_param(
+    text: str, is_object: bool, taken: Container[str], model: Model, mode: Mode
+) -> tuple[str | None, str | None]:
+    """A hint for a param that the mode does not have, and the param of the mode that it means, if any.
+
+    `taken` are the names of params that are in use, those of other modes too; `is_object` says what the param holds.
+    """
+    free = tuple(param.name for param in mode.params if param.name not in taken)
+    meant = suggestion.name(text, free, "params")
     modes = suggestion.elsewhere(text, model, mode)
     if modes:
         takes = f"mode {modes[0]} takes it" if len(modes) == 1 else f"modes {', '.join(modes)} take it"
         if meant and {suggestion.fold(text), suggestion.fold(meant)} == {_singular(text), _singular(text) + "s"}:
             return f"did you mean {meant}? ({takes.replace(' it', f' {text}')})", meant
         return takes, None
-    if is_envelope(key) and isinstance(params[key], Mapping):
+    if is_object and is_envelope(text):
         return "its members stand in params itself", None
     if text in ENVELOPE:
         return f"{text} stands beside params, not inside", None
     if meant:
         return did_you_mean(meant), meant
     for other in model.modes:
-        likely = None if other is mode else suggestion.name(text, [row.name for row in other.params], ALIASES["params"])
-        if likely and likely not in params:
+        names = tuple(row.name for row in other.params)
+        likely = None if other is mode else suggestion.name(text, names, "params")
+        if likely and likely not in taken:
             return f"did you mean {likely}? (mode {other.id} takes it)", None
     models = suggestion.other_models(text, model)
     if 0 < len(models) <= FEW_MODELS:
@@ -269,8 +282,8 @@ def as_object(value: object) -> str | None:
 
 def side(key: object, size: Mapping[object, object]) -> str | None:
     """A hint for a member that no size has."""
-    free = [each for each in ("width", "height") if each not in size]
-    return did_you_mean(suggestion.name(str(key), free, {"w": ("width",), "h": ("height",)}))
+    free = tuple(each for each in ("width", "height") if each not in size)
+    return did_you_mean(suggestion.name(str(key), free, "sides"))
 
 
 def as_side(value: object, step: int) -> str | None:
