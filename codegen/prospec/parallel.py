@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 ALONE = 16
 """Items that are done without help, where nobody said how many processes there should be: starting them takes time."""
-AHEAD = 2
+AHEAD = 4
 """Items that each process has been given and whose results nobody has taken."""
 SLOT_BYTES = 1 << 21
 """Of shared memory, which an item's out-of-band buffers take if they find room there. A pipe is slower."""

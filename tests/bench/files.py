@@ -94,8 +94,8 @@ def _table(told: dict[str, Any], count: int, size: int) -> Table:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=4_000_000)
     parser.add_argument("--json", type=Path, help="where the figures go, too")
     return parser.parse_args()
 

@@ -25,7 +25,7 @@ from rounds import WIDTH, BenchError, children_cpu_s, keep, machine, main, summe
 
 KEYS = {name: f"prsp-{secrets.token_hex(16)}" for name in ("PROSPOLABS_API_KEY", "PROSPOLABS_SECOND_API_KEY")}
 ENVIRONMENT = {**os.environ, **KEYS, "PROSPOLABS_WEBHOOK_SECRET": secrets.token_hex(16)}
-LIMITS = ("--rate-limit", "0", "--balance", "1000000000000")
+LIMITS = ("--rate-limit", "0", "--balance", "10000000")
 BARE = """
 import os, sys, httpx2
 url, count = sys.argv[1], int(sys.argv[2])
