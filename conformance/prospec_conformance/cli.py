@@ -525,7 +525,7 @@ def _plan(spec: Spec, options: Options, url: str | None, rate_limit: int | None,
     # The key is not used, so there need be none; which others there are tells what would be judged.
     target = Target(url or ELSEWHERE, **{"api_key": "", **_local_keys()})
     try:
-        with _quiet("prospec_conformance.mock"):
+        with _quiet("prospec_conformance.mock"), Interrupts():
             found = plan.plans(spec, options, target, per_minute)
     except KeyboardInterrupt:
         say("interrupted", "red")
